@@ -1,0 +1,79 @@
+"""Files that are whole or not there: written aside, synced, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trivet.core.errors import TrivetError
+
+_CHUNK = 1 << 20
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write and sync one file. Every byte of a checkpoint or manifest passes through here."""
+    view = memoryview(data)
+    with path.open("wb") as stream:
+        for start in range(0, len(view), _CHUNK):
+            stream.write(view[start : start + _CHUNK])
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole: aside first, then renamed over the old one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_bytes(aside, text.encode())
+    aside.replace(path)
+    sync_folder(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a broken one is named."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TrivetError(f"not a JSON file ({error})", where=str(path)) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Generator[Path]:
+    """A folder that appears under its name only when the block ends well.
+
+    The block writes into a folder beside it, whose name says that it is unfinished. What an
+    earlier, killed attempt left there is removed first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside.mkdir()
+    try:
+        yield aside
+        for folder in [aside, *(item for item in aside.rglob("*") if item.is_dir())]:
+            sync_folder(folder)
+        if path.exists():
+            shutil.rmtree(path)
+        aside.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            raise TrivetError("the disk is full", where=str(path), fix="Free some space") from None
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
