@@ -55,18 +55,13 @@ class Artifact:
         return cls(path, manifest)
 
 
-def artifact_key(
-    stage: str, version: int, config: Any, parents: Sequence[str], data: dict[str, Any]
-) -> str:
-    """The name of what a stage will make, known before it is made."""
+def artifact_key(stage: str, version: int, config: Any, parents: Sequence[str]) -> str:
+    """The name of what a stage will make, known before it is made.
+
+    `config` is the stage's `content`, which holds the fingerprints of the data that it reads.
+    """
     return json_digest(
-        {
-            "stage": stage,
-            "version": version,
-            "config": config,
-            "parents": list(parents),
-            "data": data,
-        }
+        {"stage": stage, "version": version, "config": config, "parents": list(parents)}
     )
 
 

@@ -1,0 +1,98 @@
+"""What a run runs on. Nothing here can change a result beyond the last bits of rounding."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from trivet.core.errors import ConfigError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass
+class Machine:
+    """The device and how much of it to use at once."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where torch finds one."""
+    threads: int | None = None
+    """CPU threads; null leaves the choice to torch (OMP_NUM_THREADS)."""
+    micro_tokens: int = 8192
+    """Padded tokens per micro-batch in training: the bound of activation memory."""
+    encode_tokens: int = 16384
+    """Padded tokens per batch when only encoding."""
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that holds nothing."""
+        for name in ("micro_tokens", "encode_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError("must be at least 1", where=name, fix=f"Set {name}=8192")
+
+    def resolve(self) -> str:
+        """The device, after `auto`; sets the number of CPU threads."""
+        import torch
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        has_gpu = torch.cuda.is_available()
+        if self.device == "cuda" and not has_gpu:
+            raise ConfigError(
+                "torch finds no GPU here",
+                where="machine.device",
+                fix="Use machine=cpu, or see trivet doctor",
+            )
+        if self.device == "auto":
+            return "cuda" if has_gpu else "cpu"
+        return self.device
+
+
+def bf16_units(device: str) -> str:
+    """What multiplies bf16 matrices on a device: a name, or nothing."""
+    if device == "cuda":
+        import torch
+
+        return "tensor cores" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return ""
+    return "AMX" if "amx_bf16" in flags else "AVX-512" if "avx512_bf16" in flags else ""
+
+
+def precision_reason(precision: Precision, device: str) -> str:
+    """One sentence that says what a chosen precision means on this device."""
+    units = bf16_units(device)
+    if precision == "fp32":
+        other = f"; this {device} has {units} for bf16, which is faster" if units else ""
+        return f"fp32, as configured: weights and products in 32 bits{other}"
+    if units:
+        return f"bf16, as configured: products on {units}, weights and scores stay fp32"
+    return f"bf16, as configured, but this {device} has no bf16 units: fp32 would be faster"
+
+
+def hardware() -> dict[str, Any]:
+    """The machine as a ledger row or manifest names it."""
+    import torch
+
+    name = ""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        import platform
+
+        name = platform.processor() or platform.machine()
+    memory = 0
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "cpu": name,
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(memory / 2**30, 1),
+        "gpus": gpus,
+        "threads": torch.get_num_threads(),
+    }

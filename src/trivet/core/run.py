@@ -1,0 +1,104 @@
+"""A run: one execution and its folder, with the config, the log, the metrics and a manifest."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from trivet.core.artifact import Artifact, Store
+from trivet.core.files import write_bytes, write_json
+from trivet.core.lock import only_one
+from trivet.core.machine import Machine
+from trivet.core.tracker import Tracker
+
+Resume = Literal["auto", "never", "force"]
+log = logging.getLogger("trivet")
+
+
+@dataclass
+class Run:
+    """What every stage of one execution shares."""
+
+    folder: Path
+    name: str
+    config: dict[str, Any]
+    store: Store
+    cache: Path
+    machine: Machine
+    tracker: Tracker
+    resume: Resume = "auto"
+    profile: bool = False
+    stages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    @contextmanager
+    def opened(self) -> Generator[Run]:
+        """Hold the folder alone, write the config, log to log.txt, and close all at the end."""
+        with only_one(self.folder / ".lock", what="this run's folder"):
+            write_json(self.folder / "config.json", self.config)
+            handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            log.addHandler(handler)
+            self.tracker.open(self.folder, self.name, self.config)
+            try:
+                yield self
+            finally:
+                self.tracker.close()
+                log.removeHandler(handler)
+                handler.close()
+
+    def finish(self, state: str) -> None:
+        """Write the run's manifest: which artifacts it made or found, and how it ended."""
+        write_json(
+            self.folder / "manifest.json",
+            {"name": self.name, "state": state, "stages": self.stages},
+        )
+
+
+@dataclass
+class Work:
+    """One stage of a run at work: its key, its folder for checkpoints, its place in the store."""
+
+    run: Run
+    stage: str
+    key: str
+    describe: dict[str, Any]
+    """What the pipeline knows of the stage; it becomes part of the artifact's manifest."""
+
+    @property
+    def folder(self) -> Path:
+        """Where checkpoints and metrics of this stage lie while it is in the making."""
+        return self.run.folder / self.stage
+
+    @property
+    def metrics(self) -> Path:
+        """The stage's metrics, one JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Append one line of metrics and pass it to the tracker."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **metrics}, sort_keys=True) + "\n")
+        self.run.tracker.log({f"{self.stage}/{k}": v for k, v in metrics.items()}, step)
+
+    def forget_after(self, step: int) -> None:
+        """Drop the metrics that a resumed run will log again."""
+        if self.metrics.is_file():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
+            aside = self.metrics.with_suffix(".part")
+            write_bytes(aside, "".join(kept).encode())
+            aside.replace(self.metrics)
+
+    def save(self, write: Callable[[Path], None], facts: dict[str, Any]) -> Artifact:
+        """Finish the stage: its output becomes an artifact, with the facts in its manifest."""
+        return self.run.store.make(self.stage, self.key, write, {**self.describe, **facts})
+
+
+def _step(line: str) -> int:
+    return int(json.loads(line)["step"])

@@ -1,0 +1,1 @@
+"""Losses are functions of tensors. They hold no model and make no distributed call."""

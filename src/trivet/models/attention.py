@@ -1,0 +1,50 @@
+"""The attention that is fastest where it runs.
+
+On a CPU, torch's fused attention has a slow backward pass, and plain batched products are faster
+until the score matrix outgrows the caches (see `make bench`); on a GPU the fused one wins.
+Registered with transformers under one name, so any encoder that uses its attention interface
+gets it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+NAME = "trivet"
+LONGEST_PLAIN = 512
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,  # (B, H, L, D)
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,  # (B, 1, L, L), true where attended
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Plain products for short texts trained on a CPU, torch's fused attention elsewhere."""
+    short = query.shape[2] <= LONGEST_PLAIN and query.shape[1] == key.shape[1]
+    if query.device.type != "cpu" or not short or not torch.is_grad_enabled():
+        out, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
+        )
+        return out, None
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    scores = torch.matmul(query * scale, key.transpose(2, 3))  # (B, H, L, L)
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    weights = torch.softmax(scores, dim=-1).to(value.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

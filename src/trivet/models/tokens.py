@@ -1,0 +1,72 @@
+"""Texts to token ids. Lengths count content: prompts and special tokens come on top."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from trivet.core.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of some texts, and how many texts had to be cut."""
+
+    ids: Ragged
+    truncated: int
+
+
+class Tokenizer:
+    """A Hugging Face tokenizer with the prompts and content lengths of both sides."""
+
+    def __init__(
+        self,
+        inner: Any,
+        *,
+        prompts: dict[str, str],
+        lengths: dict[str, int],
+        limit: int | None = None,
+    ) -> None:
+        """Wrap a fast tokenizer; `limit` is the most tokens in all that the encoder takes."""
+        self.inner = inner
+        self.prompts, self.lengths, self.limit = prompts, lengths, limit
+        self.specials = int(inner.num_special_tokens_to_add())
+        self._lock = threading.Lock()  # the tokenizer keeps its truncation as state
+
+    @property
+    def pad(self) -> int:
+        """The id that fills rows up; it is always masked."""
+        return int(self.inner.pad_token_id or 0)
+
+    def total(self, side: str, prompt: str | None = None) -> int:
+        """The most tokens in a row: content, prompt and specials, within the encoder's limit."""
+        prompt = self.prompts.get(side, "") if prompt is None else prompt
+        extra = len(self.inner(prompt, add_special_tokens=False)["input_ids"]) if prompt else 0
+        total = self.lengths[side] + extra + self.specials
+        return min(total, self.limit) if self.limit else total
+
+    def __call__(self, texts: Sequence[str], side: str, prompt: str | None = None) -> Tokens:
+        """Tokenize texts of one side; a prompt given here stands in for the model's own."""
+        prompt = self.prompts.get(side, "") if prompt is None else prompt
+        if not texts:
+            return Tokens(Ragged.of([]), 0)
+        with self._lock:
+            out = self.inner(
+                [prompt + text for text in texts],
+                truncation=True,
+                max_length=self.total(side, prompt),
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )
+        truncated = sum(bool(encoding.overflowing) for encoding in out.encodings)
+        rows = [torch.tensor(ids, dtype=torch.int64) for ids in out["input_ids"]]
+        return Tokens(Ragged.of(rows), truncated)
+
+    def example(self, text: str, side: str) -> str:
+        """One decoded text, as the encoder sees it."""
+        return str(self.inner.decode(self([text], side).ids[0]))

@@ -1,0 +1,1 @@
+"""The recipe, one stage a file. Read this room first."""

@@ -1,0 +1,69 @@
+"""The pipeline: stages in order, each fed by the artifact before it, each made once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from trivet import __version__
+from trivet.core.artifact import Artifact
+from trivet.core.hashing import json_digest
+from trivet.core.machine import hardware
+from trivet.core.run import Run, Work
+from trivet.core.schema import content
+from trivet.core.versions import git_revision, library_versions
+from trivet.stages.plan import Step, Train
+
+log = logging.getLogger("trivet")
+
+
+def run(train: Train, steps: list[Step], config: dict[str, Any]) -> Artifact | None:
+    """Carry out a plan; returns the last stage's artifact. `config` is the composed config."""
+    identity = json_digest([step.key for step in steps])[:10]
+    folder = Path(train.out).expanduser() / "runs" / f"{train.name}-{identity}"
+    execution = Run(
+        folder=folder,
+        name=folder.name,
+        config=config,
+        store=train.store,
+        cache=train.cache_folder,
+        machine=train.machine,
+        tracker=train.tracker,
+        resume=train.resume,
+        profile=train.debug.profile,
+    )
+    artifact = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
+    with execution.opened():
+        state = "failed"
+        try:
+            for step in steps:
+                if step.action == "skip":
+                    continue
+                artifact = step.artifact or _make(step, artifact, execution)
+                execution.stages.append(
+                    {"stage": step.name, "key": artifact.key, "path": str(artifact.path)}
+                )
+            state = "finished"
+        except (KeyboardInterrupt, SystemExit):
+            state = "interrupted"
+            raise
+        finally:
+            execution.finish(state)
+    return artifact
+
+
+def _make(step: Step, parent: Artifact | None, execution: Run) -> Artifact:
+    describe: dict[str, Any] = {
+        "config": content(step.stage),
+        "version": step.stage.version,
+        "parents": [parent.key] if parent else [],
+        "trivet": __version__,
+        "git": git_revision(),
+        "libraries": library_versions(),
+        "hardware": hardware(),
+    }
+    log.info("%s: begins", step.name)
+    artifact = step.stage.run(parent, Work(execution, step.name, step.key, describe))
+    log.info("%s: finished, %s", step.name, artifact.path)
+    return artifact

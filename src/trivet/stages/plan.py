@@ -1,0 +1,162 @@
+"""What a run will do, before it does anything: which stages run, which are found, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from trivet.core.artifact import Artifact, Store, artifact_key
+from trivet.core.errors import ConfigError, nearest
+from trivet.core.machine import Machine
+from trivet.core.places import cache_folder
+from trivet.core.run import Resume
+from trivet.core.schema import content
+from trivet.core.tracker import Jsonl, Tracker
+from trivet.stages.protocol import Stage
+
+
+@dataclass
+class Debug:
+    """Changes for looking at a run rather than believing it."""
+
+    steps: int | None = None
+    """Train every stage for so many steps."""
+    one_batch: bool = False
+    """Train on the first batch again and again."""
+    profile: bool = False
+    """Write profile.txt, a table of where the time goes."""
+
+
+@dataclass(kw_only=True)
+class Train:
+    """The whole config of `trivet train`."""
+
+    stages: dict[str, Stage]
+    """The recipe, in order; each stage is fed the artifact of the one before."""
+    name: str = "run"
+    """What the run is called; its folder is named so, with a hash of what it will make."""
+    out: str = "outputs"
+    """Holds runs/ and artifacts/."""
+    cache: str | None = None
+    """Holds data turned to Arrow; null is the user's cache folder."""
+    machine: Machine = field(default_factory=Machine)
+    """Where it runs."""
+    tracker: Tracker = field(default_factory=Jsonl)
+    """Where metrics go beside metrics.jsonl."""
+    start: str | None = None
+    """The first stage to run; it is fed `parent`, or what the stages before it left."""
+    until: str | None = None
+    """The last stage to run."""
+    parent: str | None = None
+    """An artifact's folder, fed to the first stage."""
+    force: str | None = None
+    """A stage to make again, though its artifact is there."""
+    resume: Resume = "auto"
+    """auto: go on from the newest checkpoint; never: start over; force: go on though it differs."""
+    seed: int | None = None
+    """The seed of the stage under study, the last one; earlier stages keep their own."""
+    seed_from: str | None = None
+    """`seed` holds from this stage on."""
+    debug: Debug = field(default_factory=Debug)
+    """Short runs, one batch, a profile."""
+
+    def __post_init__(self) -> None:
+        """Names that must be stages, and at least one stage."""
+        if not self.stages:
+            raise ConfigError("no stage", where="stages", fix="Choose a recipe: +exp=tiny")
+        for key in ("start", "until", "force", "seed_from"):
+            name = getattr(self, key)
+            if name is not None and name not in self.stages:
+                raise ConfigError(f"no stage {name}", where=key, fix=nearest(name, self.stages))
+        names = list(self.stages)
+        if self.start and self.until and names.index(self.start) > names.index(self.until):
+            raise ConfigError(f"{self.start} comes after {self.until}", where="start")
+        if self.seed_from and self.seed is None:
+            raise ConfigError("needs seed", where="seed_from", fix="Set seed=0")
+
+    @property
+    def store(self) -> Store:
+        """The artifacts."""
+        return Store(Path(self.out).expanduser() / "artifacts")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where data is kept as Arrow."""
+        return Path(self.cache).expanduser() if self.cache else cache_folder()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the plan."""
+
+    name: str
+    stage: Stage
+    key: str
+    action: Literal["run", "reuse", "skip"]
+    reason: str
+    artifact: Artifact | None
+
+
+def plan(train: Train) -> list[Step]:
+    """Compute every stage's key, look each up, and say what will happen."""
+    names = list(train.stages)
+    first = names.index(train.start) if train.start else 0
+    last = names.index(train.until) if train.until else len(names) - 1
+    parent = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
+    steps: list[Step] = []
+    previous: Artifact | None = parent
+    key = parent.key if parent else None
+    again = False
+    for i, name in enumerate(names[: last + 1]):
+        if i < first and parent is not None:
+            steps.append(Step(name, train.stages[name], "", "skip", "parent is given", None))
+            continue
+        stage = _seeded(train, name, last)
+        parents = [key] if key else []
+        key = artifact_key(name, stage.version, content(stage), parents)
+        found = train.store.find(name, key)
+        if i < first:
+            if found is None:
+                raise ConfigError(
+                    f"{name} is not finished, and {train.start} needs it",
+                    where="start",
+                    fix="Leave start out, or give parent=FOLDER",
+                )
+            steps.append(Step(name, stage, key, "reuse", f"before {train.start}", found))
+        elif train.force == name or again:
+            reason = f"force={name}" if train.force == name else "what it is made from changes"
+            steps.append(Step(name, stage, key, "run", reason, None))
+            again = True
+        elif found is not None:
+            steps.append(Step(name, stage, key, "reuse", "finished before", found))
+        else:
+            reason = "not made yet" if i == 0 or previous or parents else "no parent yet"
+            steps.append(Step(name, stage, key, "run", reason, None))
+        previous = found
+    return steps
+
+
+def _seeded(train: Train, name: str, last: int) -> Stage:
+    """The stage with the run's seed, if it is under study, and the debug settings."""
+    names = list(train.stages)
+    stage = train.stages[name]
+    changes: dict[str, object] = {}
+    under_study = names.index(train.seed_from) if train.seed_from else last
+    if train.seed is not None and names.index(name) >= under_study:
+        changes["seed"] = train.seed
+    if train.debug.steps is not None or train.debug.one_batch:
+        steps = train.debug.steps if train.debug.steps is not None else stage.fit.steps
+        one_batch = train.debug.one_batch or stage.fit.one_batch
+        changes["fit"] = dataclasses.replace(stage.fit, steps=steps, one_batch=one_batch)
+    return dataclasses.replace(stage, **changes) if changes else stage  # pyright: ignore
+
+
+def lines(steps: list[Step], train: Train) -> list[str]:
+    """The plan as a person reads it."""
+    out: list[str] = []
+    for step in steps:
+        where = train.store.place(step.name, step.key) if step.key else "-"
+        out.append(f"{step.action:<6} {step.name:<10} {step.reason:<24} {where}")
+    return out

@@ -1,0 +1,195 @@
+"""Stage 1, contrastive pretraining: query and document of a pair find each other in the batch.
+
+The first stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2): in-batch
+InfoNCE, every batch from one source, sources one after another by default.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from trivet.core.artifact import Artifact
+from trivet.core.errors import ConfigError
+from trivet.core.ragged import Ragged, concatenate
+from trivet.core.records import Batch
+from trivet.core.run import Work
+from trivet.core.seeds import derive
+from trivet.data.mixture import Mixture
+from trivet.losses.false_negatives import false_negatives
+from trivet.losses.infonce import infonce
+from trivet.models.backbone import Backbone
+from trivet.models.dense import Dense, Pooling
+from trivet.models.layout import load_dense, position_limit, save_dense
+from trivet.models.tokens import Tokenizer
+from trivet.optim.adamw import OptimizerConfig
+from trivet.stages.clean import Clean
+from trivet.stages.dev import Dev
+from trivet.training.fit import fit
+from trivet.training.settings import Fit
+
+log = logging.getLogger("trivet")
+
+
+@dataclass
+class Sides:
+    """A text for each side."""
+
+    query: str = ""
+    """Stands before every query."""
+    document: str = ""
+    """Stands before every document."""
+
+
+@dataclass
+class Lengths:
+    """Content tokens for each side; prompts and special tokens come on top."""
+
+    query: int = 128
+    """Longer queries are cut."""
+    document: int = 128
+    """Longer documents are cut."""
+
+
+@dataclass(kw_only=True)
+class Pretrain:
+    """The config of the stage."""
+
+    version: ClassVar[int] = 1
+
+    backbone: Backbone
+    """Where the encoder comes from."""
+    data: Mixture
+    """Pairs, from one source or many."""
+    optim: OptimizerConfig
+    """The optimiser and its schedule."""
+    fit: Fit
+    """Batch, steps, precision, checkpoints."""
+    temperature: float = 0.02
+    """Scores are divided by it before the softmax."""
+    mask_false_negatives: bool = True
+    """Documents known to answer a query are no negatives of it."""
+    pooling: Pooling = "mean"
+    """How token vectors become one."""
+    lengths: Lengths = field(default_factory=Lengths)
+    """Content tokens of each side."""
+    prompts: Sides = field(default_factory=Sides)
+    """Prompts of the model; a source can bring its own."""
+    clean: Clean | None = None
+    """Decontamination against the benches that will be reported."""
+    dev: Dev | None = None
+    """A dev bench to watch, and to stop early by."""
+    seed: int = 0
+    """Orders the data and draws dropout."""
+
+    def __post_init__(self) -> None:
+        """Cross-field rules."""
+        if self.temperature <= 0:
+            raise ConfigError("must be above 0", where="temperature", fix="Try temperature=0.02")
+        if self.fit.batch < 2:
+            raise ConfigError("in-batch negatives need at least 2 rows", where="fit.batch")
+
+    def run(self, parent: Artifact | None, work: Work) -> Artifact:
+        """Load, clean the data, train, save."""
+        model = self._model(parent, work)
+        tables = [source.open(work.run.cache) for source in self.data.sources]
+        for table in tables:
+            if table.kind != "pairs":
+                fix = "Map columns to query and positive"
+                raise ConfigError(f"{table.name} holds {table.kind}, not pairs", fix=fix)
+        tables, report = self.clean(tables) if self.clean else (tables, None)
+        batches = self.data.open(
+            batch=self.fit.batch, seed=derive(self.seed, "data"), tables=tables
+        )
+        _show(batches[0], model)
+
+        def prepare(batch: Batch) -> Prepared:
+            documents = [row[0] for row in batch.documents]
+            queries = model.tokenizer(batch.queries, "query", batch.prompts.get("query"))
+            answers = model.tokenizer(documents, "document", batch.prompts.get("document"))
+            excluded = None
+            if self.mask_false_negatives:
+                excluded = false_negatives(
+                    _ids(batch.queries), _ids(documents), torch.arange(len(documents))
+                )
+            return Prepared(concatenate([queries.ids, answers.ids]), len(documents), excluded)
+
+        def loss(model: torch.nn.Module, batch: Prepared) -> Tensor:
+            vectors = model(batch.tokens)  # (2B, D): queries, then documents
+            queries, documents = vectors[: batch.size], vectors[batch.size :]
+            return infonce(
+                queries,
+                documents,
+                positives=torch.arange(batch.size, device=vectors.device),
+                temperature=self.temperature,
+                excluded=None if batch.excluded is None else batch.excluded.to(vectors.device),
+            )
+
+        check = self.dev.check(model, work.run.machine) if self.dev else None
+        trained = fit(
+            model,
+            batches,
+            prepare,
+            loss,
+            optim=self.optim,
+            settings=self.fit,
+            seed=self.seed,
+            work=work,
+            check=check,
+        )
+        facts = {
+            "seed": self.seed,
+            "training": trained,
+            "trained_on": [table.name for table in tables],
+            "rows": {table.name: len(table) for table in tables},
+            "decontamination": report,
+            "in_domain": sorted(report["in_domain"]) if report else [],
+        }
+        return work.save(lambda folder: save_dense(model, folder), facts)
+
+    def _model(self, parent: Artifact | None, work: Work) -> Dense:
+        budget = work.run.machine.micro_tokens
+        if parent is not None:
+            model = load_dense(parent.path, budget=budget)
+            encoder, inner = model.encoder, model.tokenizer.inner
+        else:
+            encoder, inner = self.backbone.load()
+        lengths = {"query": self.lengths.query, "document": self.lengths.document}
+        prompts = {"query": self.prompts.query, "document": self.prompts.document}
+        limit = position_limit(encoder)
+        tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=limit)
+        for side, length in lengths.items():
+            if tokenizer.total(side) < length:
+                raise ConfigError(
+                    f"{length} content tokens do not fit the encoder's {limit} positions",
+                    where=f"lengths.{side}",
+                    fix=f"At most {limit - tokenizer.specials} less the prompt",
+                )
+        return Dense(encoder, tokenizer, pooling=self.pooling, budget=budget)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch of pairs as the loss takes it."""
+
+    tokens: Ragged  # 2B rows: queries, then documents
+    size: int  # B
+    excluded: Tensor | None  # (B, B)
+
+
+def _ids(texts: list[str]) -> Tensor:
+    """Numbers that are equal where the texts are."""
+    seen: dict[str, int] = {}
+    return torch.tensor([seen.setdefault(text, len(seen)) for text in texts])
+
+
+def _show(batch: Batch, model: Dense) -> None:
+    """One decoded example of each side, so that prompts and lengths can be seen."""
+    for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
+        prompt = batch.prompts.get(side)
+        ids = model.tokenizer([text], side, prompt).ids[0]
+        log.info("%s of %d tokens: %s", side, len(ids), model.tokenizer.inner.decode(ids))

@@ -1,0 +1,1 @@
+"""The one adapter to transformers' Trainer, and exact resume."""

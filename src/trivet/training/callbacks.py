@@ -1,0 +1,117 @@
+"""What happens between steps: metrics, the dev check, checkpoints, and ending early."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from trivet.core.progress import Progress
+from trivet.core.run import Work
+from trivet.training import checkpoint
+from trivet.training.settings import Check, Fit
+from trivet.training.signals import Asked
+
+log = logging.getLogger("trivet")
+
+
+class Steps(TrainerCallback):
+    """Called by the Trainer after every optimiser step."""
+
+    trainer: Any = None
+
+    def __init__(
+        self,
+        work: Work,
+        settings: Fit,
+        steps: int,
+        progress: Progress,
+        asked: Asked,
+        check: Check | None,
+    ) -> None:
+        """Watch a run of so many steps."""
+        self.work, self.settings, self.steps = work, settings, steps
+        self.progress, self.asked, self.check = progress, asked, check
+        self.step = 0
+        self.best: dict[str, Any] | None = None
+        self.misses = 0
+        self.losses: list[float] = []
+        self.stopped_early = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take over what a checkpoint remembers."""
+        start = self.trainer.start
+        if start is not None:
+            self.adopt(start)
+            self.progress.add(start.step)
+
+    def adopt(self, start: checkpoint.Checkpoint) -> None:
+        """Go on where a checkpoint ended."""
+        self.step, self.best = start.step, start.state["best"]
+        self.misses, self.losses = start.state["misses"], list(start.state["losses"])
+        self.stopped_early = bool(start.state["stopped_early"])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
+        self.step = int(state.global_step)
+        self.losses.append(float(self.trainer._tr_loss))
+        self.trainer._tr_loss -= self.trainer._tr_loss
+        last = self.step >= self.steps
+        self.progress.add(1, f"loss {self.losses[-1]:.4f}")
+        if self.step % self.settings.log_every == 0 or last:
+            rate = self.trainer.lr_scheduler.get_last_lr()[0]
+            mean = sum(self.losses) / len(self.losses)
+            self.work.log(self.step, {"loss": mean, "lr": rate})
+            self.losses.clear()
+        if self.check is not None and (self.step % self.check.every == 0 or last):
+            self._measure(self.check)
+        asked = self.asked.signal is not None
+        if self.step % self.settings.save_every == 0 or last or asked or self.stopped_early:
+            self.save()
+        if asked or self.stopped_early:
+            control.should_training_stop = True
+
+    def _measure(self, check: Check) -> None:
+        model = self.trainer.model
+        model.eval()
+        with torch.random.fork_rng():
+            metrics = check.measure()
+        model.train()
+        self.work.log(self.step, {f"dev/{name}": value for name, value in metrics.items()})
+        value = metrics[check.metric]
+        log.info("%s: step %d, dev %s %.4f", self.work.stage, self.step, check.metric, value)
+        if self.best is None or value > self.best["value"]:
+            self.best, self.misses = {"step": self.step, "value": value}, 0
+            self.save()
+            return
+        self.misses += 1
+        if check.patience is not None and self.misses >= check.patience:
+            self.stopped_early = True
+            log.info("%s: no better in %d checks, stopping", self.work.stage, self.misses)
+
+    def save(self) -> None:
+        """Write this step's checkpoint and delete old ones."""
+        extra = {
+            "key": self.work.key,
+            "best": self.best,
+            "misses": self.misses,
+            "losses": self.losses,
+            "stopped_early": self.stopped_early,
+        }
+        folder, trainer = self.work.folder, self.trainer
+        checkpoint.write(folder, self.step, trainer.model, trainer.optimizer.optimizer, extra)
+        best = self.best["step"] if self.best else None
+        checkpoint.rotate(folder, self.settings.keep, also=best)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the training, and the best weights back in the model."""
+        if self.best is not None and self.best["step"] != self.step:
+            best = checkpoint.read(checkpoint.place(self.work.folder, self.best["step"]))
+            best.restore(self.trainer.model)
+        return {
+            "steps": self.step,
+            "dev": self.best,
+            "stopped_early": self.stopped_early,
+        }

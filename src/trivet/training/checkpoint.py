@@ -1,0 +1,127 @@
+"""Checkpoints that are whole, exact and never unpickled.
+
+A checkpoint is a folder of safetensors and one JSON file, written aside, synced and renamed last:
+a run killed at any byte finds its previous checkpoint. Equal states give equal bytes, which is how
+the tests compare a resumed run with an unbroken one.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trivet.core.errors import ArtifactError
+from trivet.core.files import read_json, whole_folder, write_bytes, write_json
+from trivet.core.hashing import tree_digests
+from trivet.core.seeds import random_state, restore_random_state
+
+log = logging.getLogger("trivet")
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished checkpoint: its folder and what its state.json says."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """The number of optimiser steps done."""
+        return int(self.state["step"])
+
+    def restore(self, model: nn.Module, optimizer: Optimizer | None = None) -> None:
+        """Put weights, and with an optimiser also its state and all generators, back."""
+        model.load_state_dict(load_file(self.path / "model.safetensors"), strict=True)
+        if optimizer is None:
+            return
+        tensors = load_file(self.path / "optimizer.safetensors")
+        optimizer.load_state_dict(_join_state(tensors, self.state["optimizer"]))
+        restore_random_state(load_file(self.path / "random.safetensors"), self.state["random"])
+
+
+def place(folder: Path, step: int) -> Path:
+    """Where a step's checkpoint lies."""
+    return folder / f"step-{step:08d}"
+
+
+def write(
+    folder: Path, step: int, model: nn.Module, optimizer: Optimizer, extra: dict[str, Any]
+) -> None:
+    """Save weights, optimiser and generators under the step's name."""
+    tensors, groups = _split_state(optimizer)
+    generators, rest = random_state()
+    with whole_folder(place(folder, step)) as aside:
+        for name, part in (
+            ("model", dict(model.state_dict())),
+            ("optimizer", tensors),
+            ("random", generators),
+        ):
+            data = save({key: value.detach().cpu().contiguous() for key, value in part.items()})
+            write_bytes(aside / f"{name}.safetensors", data)
+        state = {"step": step, "optimizer": groups, "random": rest, "files": tree_digests(aside)}
+        write_json(aside / STATE, {**state, **extra})
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The last checkpoint that is whole; one that was damaged is passed over with a warning."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            return read(path)
+        except (ArtifactError, SafetensorError) as error:
+            log.warning("a damaged checkpoint is passed over: %s", error)
+    return None
+
+
+def read(path: Path) -> Checkpoint:
+    """Open a checkpoint and verify its files."""
+    if not (path / STATE).is_file():
+        raise ArtifactError("no state.json: not a checkpoint", where=str(path))
+    state = read_json(path / STATE)
+    if tree_digests(path, skip=[STATE]) != state["files"]:
+        raise ArtifactError("a file is missing or was changed", where=str(path))
+    return Checkpoint(path, state)
+
+
+def rotate(folder: Path, keep: int, also: int | None = None) -> None:
+    """Delete all but the newest checkpoints, and the step named besides."""
+    paths = sorted(folder.glob("step-*"))
+    for path in paths[: max(0, len(paths) - keep)]:
+        if also is None or path != place(folder, also):
+            shutil.rmtree(path)
+
+
+def _split_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as named tensors and as JSON."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value
+            else:
+                scalars.setdefault(str(index), {})[name] = value
+    return tensors, {"groups": state["param_groups"], "scalars": scalars}
+
+
+def _join_state(tensors: dict[str, Tensor], rest: dict[str, Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    for index, entries in rest["scalars"].items():
+        state.setdefault(int(index), {}).update(entries)
+    groups = [
+        {k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in rest["groups"]
+    ]
+    return {"state": state, "param_groups": groups}

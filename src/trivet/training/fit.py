@@ -1,0 +1,242 @@
+# pyright: basic, reportPrivateUsage=false, reportAttributeAccessIssue=false
+"""The one adapter to transformers' Trainer: every stage trains through `fit`.
+
+The Trainer brings devices, mixed precision, accumulation and clipping (accelerate underneath). What
+must be exact is ours: batches are a function of the step, a checkpoint holds everything that the
+next step depends on, and a loss is a function the stage hands in.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import Trainer, TrainingArguments
+from transformers.utils import logging as hf_logging
+
+from trivet.core.errors import ArtifactError, Interrupted, TrivetError
+from trivet.core.machine import precision_reason
+from trivet.core.prefetch import prefetch
+from trivet.core.progress import Progress
+from trivet.core.records import Batch
+from trivet.core.run import Work
+from trivet.core.seeds import seed_everything
+from trivet.optim.adamw import OptimizerConfig
+from trivet.training import checkpoint
+from trivet.training.callbacks import Steps
+from trivet.training.settings import Check, Fit
+from trivet.training.signals import listening
+
+log = logging.getLogger("trivet")
+
+
+class Batches(Protocol):
+    """Batches by step: a pure function of the step."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step."""
+        ...
+
+
+@dataclass
+class Prepared:
+    """A batch made ready for the loss, and the ids of its rows for error messages."""
+
+    value: Any
+    ids: list[str]
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    prepare: Callable[[Batch], Any],
+    loss: Callable[[nn.Module, Any], Tensor],
+    *,
+    optim: OptimizerConfig,
+    settings: Fit,
+    seed: int,
+    work: Work,
+    check: Check | None = None,
+) -> dict[str, Any]:
+    """Train a model in place and return what happened, for the manifest.
+
+    `prepare` turns a batch into what `loss` takes, in a thread, one step ahead. Resumes from the
+    newest checkpoint in the stage's folder as `run.resume` says.
+    """
+    available = len(batches) // settings.accumulate
+    steps = available if settings.steps is None else settings.steps
+    if not settings.one_batch:
+        steps = min(steps, available)
+    if steps < 1:
+        raise TrivetError("the data does not fill one step", where=work.stage, fix="Lower batch")
+    device = work.run.machine.resolve()
+    log.info("%s: %s", work.stage, precision_reason(settings.precision, device))
+    start = _resume_from(work)
+    if start is not None and start.step >= steps:
+        log.info("%s: all %d steps were done", work.stage, steps)
+    seed_everything(seed)
+    _quiet()
+    arguments = TrainingArguments(
+        output_dir=str(work.folder),
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.accumulate,
+        max_grad_norm=settings.clip,
+        bf16=settings.precision == "bf16",
+        use_cpu=device == "cpu",
+        seed=seed,
+        report_to="none",
+        save_strategy="no",
+        eval_strategy="no",
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs are several ranks, never DataParallel
+    with (
+        listening() as asked,
+        Progress(work.stage, steps, "step") as progress,
+        _profiler(work) as profiler,
+    ):
+        callback = Steps(work, settings, steps, progress, asked, check)
+        trainer = _Adapter(
+            model=model,
+            args=arguments,
+            callbacks=[callback],
+            optimizers=_optimizers(model, optim, steps),
+        )
+        callback.trainer = trainer
+        trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
+        trainer.loss, trainer.start = loss, start
+        if start is None or start.step < steps:
+            trainer.train()
+        else:
+            start.restore(model)
+            callback.adopt(start)
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    if profiler is not None:
+        table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
+        (work.folder / "profile.txt").write_text(table, encoding="utf-8")
+        log.info("%s: profile written to %s", work.stage, work.folder / "profile.txt")
+    if asked.signal is not None and callback.step < steps and not callback.stopped_early:
+        raise Interrupted(
+            f"stopped by signal {asked.signal} and saved at step {callback.step} of {steps}",
+            signal=asked.signal,
+            fix="The same command goes on from there",
+        )
+    return callback.facts()
+
+
+def _optimizers(model: nn.Module, optim: OptimizerConfig, steps: int) -> tuple[Any, LambdaLR]:
+    optimizer = optim.make(model.named_parameters())
+    return optimizer, LambdaLR(optimizer, lambda step: optim.schedule.factor(step, steps))
+
+
+def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
+    """The checkpoint to go on from, as `resume` says; what is restored is logged."""
+    found = checkpoint.newest(work.folder)
+    if work.run.resume == "never" or found is None:
+        if found is not None:
+            log.info("%s: resume=never, starting over", work.stage)
+        checkpoint.rotate(work.folder, keep=0)
+        work.forget_after(-1)
+        return None
+    if found.state["key"] != work.key and work.run.resume != "force":
+        raise ArtifactError(
+            "this checkpoint is of another config, data or tokenizer",
+            where=str(found.path),
+            fix="resume=never starts over; resume=force goes on all the same",
+        )
+    log.info("%s: weights, optimiser and generators restored from %s", work.stage, found.path)
+    work.forget_after(found.step)
+    return found
+
+
+class _Feed:
+    """The batches from a step on, prepared ahead. It has no length: max_steps decides."""
+
+    def __init__(
+        self, batches: Batches, prepare: Callable[[Batch], Any], settings: Fit, step: int
+    ) -> None:
+        self.batches, self.prepare, self.settings, self.step = batches, prepare, settings, step
+
+    def __iter__(self) -> Iterator[Prepared]:
+        first = self.step * self.settings.accumulate
+        places = range(first, len(self.batches))
+        if self.settings.one_batch:
+            places = (0 for _ in iter(int, 1))
+        return prefetch((self.batches[place] for place in places), self._make)
+
+    def _make(self, batch: Batch) -> Prepared:
+        return Prepared(self.prepare(batch), batch.ids)
+
+
+class _Adapter(Trainer):
+    """The Trainer, fed and judged by us."""
+
+    feed: _Feed
+    loss: Callable[[nn.Module, Any], Tensor]
+    start: checkpoint.Checkpoint | None
+    ids: list[str]
+
+    def get_train_dataloader(self) -> Any:
+        return self.feed
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        return [next(epoch_iterator) for _ in range(num_batches)], None
+
+    def _prepare_for_training(self, *args: Any, **options: Any) -> Any:
+        out = super()._prepare_for_training(*args, **options)
+        if self.start is not None:
+            model: Any = self.model
+            optimizer: Any = self.optimizer
+            optimizer, scheduler = optimizer.optimizer, cast(Any, self.lr_scheduler)
+            self.start.restore(model, optimizer)
+            self.state.global_step = self.start.step
+            scheduler.last_epoch, scheduler._step_count = self.start.step, self.start.step + 1
+            scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+        return out
+
+    def compute_loss(self, model: Any, inputs: Prepared, *args: Any, **options: Any) -> Any:
+        self.ids = inputs.ids
+        value = self.loss(model, inputs.value)
+        if not math.isfinite(value.item()):
+            raise self._not_finite("the loss", value.item())
+        return value
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> float:
+        norm = float(cast(Any, super()._get_grad_norm(model, grad_norm)))
+        if not math.isfinite(norm):
+            raise self._not_finite("the gradient norm", norm)
+        return norm
+
+    def _not_finite(self, what: str, value: float) -> TrivetError:
+        shown = ", ".join(self.ids[:8]) + (", …" if len(self.ids) > 8 else "")
+        return TrivetError(
+            f"{what} is {value} in step {self.state.global_step + 1}, batch {shown}",
+            fix="Lower lr or look at these rows; the last checkpoint is good",
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Nothing: metrics are written by our own callback."""
+
+
+def _profiler(work: Work) -> Any:
+    return torch.profiler.profile(record_shapes=False) if work.run.profile else nullcontext()
+
+
+def _quiet() -> None:
+    hf_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
