@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from trivet.core.hub import hub_model
-from trivet.retrieval.topk import id_order, merge, topk
 
 from trivet.core.artifact import MANIFEST
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.files import read_json
 from trivet.core.hashing import json_digest, tree_digests
+from trivet.core.hub import hub_model
 from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
 from trivet.retrieval.encode import at_precision, encode
+from trivet.retrieval.topk import id_order, merge, topk
 
 
 @dataclass

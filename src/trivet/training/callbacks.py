@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import statistics
+import time
 from typing import Any
 
 import torch
@@ -39,6 +41,7 @@ class Steps(TrainerCallback):
         self.misses = 0
         self.losses: list[float] = []
         self.stopped_early = False
+        self.seconds: list[float] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take over what a checkpoint remembers."""
@@ -53,9 +56,14 @@ class Steps(TrainerCallback):
         self.misses, self.losses = start.state["misses"], list(start.state["losses"])
         self.stopped_early = bool(start.state["stopped_early"])
 
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Note the time."""
+        self.began = time.monotonic()
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
         self.step = int(state.global_step)
+        self.seconds.append(time.monotonic() - self.began)
         self.losses.append(float(self.trainer._tr_loss))
         self.trainer._tr_loss -= self.trainer._tr_loss
         last = self.step >= self.steps
@@ -114,4 +122,5 @@ class Steps(TrainerCallback):
             "steps": self.step,
             "dev": self.best,
             "stopped_early": self.stopped_early,
+            "seconds_per_step": statistics.median(self.seconds) if self.seconds else None,
         }

@@ -136,7 +136,7 @@ def fit(
             signal=asked.signal,
             fix="The same command goes on from there",
         )
-    return callback.facts()
+    return callback.facts() | {"steps_available": available}
 
 
 def _optimizers(model: nn.Module, optim: OptimizerConfig, steps: int) -> tuple[Any, LambdaLR]:

@@ -1,0 +1,69 @@
+"""One retriever on one task: index, search, validate, measure. Writes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trivet.bench.metrics import Values, measure
+from trivet.bench.task import Task
+from trivet.bench.validate import validate
+from trivet.core.records import Ranking
+from trivet.retrieval.protocol import Retriever
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found and measured."""
+
+    task: Task
+    k: int
+    metrics: dict[str, float]
+    per_query: dict[str, Values]
+    ranking: Ranking
+    seconds: dict[str, float]
+    retriever: dict[str, Any]
+
+
+def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) -> Result:
+    """Measure a retriever; a query that finds nothing counts as 0."""
+    began = time.perf_counter()
+    retriever.index(task.corpus)
+    indexed = time.perf_counter()
+    queries = list(task.queries)
+    depth = k + 1 if task.drop_self else k
+    ranking = retriever.search(queries, list(task.queries.values()), depth)
+    searched = time.perf_counter()
+    if task.drop_self:
+        ranking = _without_self(ranking, k)
+    validate(ranking, queries)
+    per_query = measure(ranking, task.qrels, metrics)
+    return Result(
+        task=task,
+        k=k,
+        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        per_query=per_query,
+        ranking=ranking,
+        seconds={
+            "index": round(indexed - began, 3),
+            "search": round(searched - indexed, 3),
+            "measure": round(time.perf_counter() - searched, 3),
+        },
+        retriever=retriever.describe(),
+    )
+
+
+def _without_self(ranking: Ranking, k: int) -> Ranking:
+    """Drop the document with the query's own id, and keep k of the others."""
+    places = {document: row for row, document in enumerate(ranking.documents)}
+    rows = np.full((len(ranking.queries), k), -1, dtype=np.int64)
+    scores = np.zeros((len(ranking.queries), k), dtype=np.float32)
+    for i, query in enumerate(ranking.queries):
+        keep = (ranking.rows[i] >= 0) & (ranking.rows[i] != places.get(query, -1))
+        count = min(k, int(keep.sum()))
+        rows[i, :count] = ranking.rows[i][keep][:count]
+        scores[i, :count] = ranking.scores[i][keep][:count]
+    return Ranking(ranking.queries, ranking.documents, rows, scores)

@@ -1,0 +1,44 @@
+"""The whole of `trivet eval`: a retriever on every task of a bench, and the rows it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trivet.bench.bench import Bench
+from trivet.bench.evaluate import evaluate
+from trivet.bench.ledger import Ledger
+from trivet.core.errors import ConfigError
+from trivet.core.machine import Machine
+from trivet.retrieval.protocol import Retriever
+
+
+@dataclass(kw_only=True)
+class Evaluation:
+    """The config of `trivet eval`."""
+
+    bench: Bench
+    """What is measured."""
+    retriever: Retriever
+    """How documents are found."""
+    machine: Machine = field(default_factory=Machine)
+    """Where it runs."""
+    k: int = 100
+    """Documents retrieved per query."""
+    ledger: str = "results/ledger.jsonl"
+    """Rows are appended here."""
+
+    def __post_init__(self) -> None:
+        """At least one document a query."""
+        if self.k < 1:
+            raise ConfigError("must be at least 1", where="k")
+
+    def run(self, command: str) -> list[dict[str, Any]]:
+        """Evaluate task by task; a row is in the ledger before the next task begins."""
+        ledger = Ledger(Path(self.ledger).expanduser())
+        rows: list[dict[str, Any]] = []
+        for folder in self.bench.tasks:
+            result = evaluate(folder.load(), self.retriever, k=self.k, metrics=self.bench.metrics)
+            rows.append(ledger.add(result, bench=self.bench.name, command=command))
+        return rows

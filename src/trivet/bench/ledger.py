@@ -1,0 +1,149 @@
+"""The ledger: one line for every evaluation, appended and never changed.
+
+A row holds its pedigree: what was measured, on which data, by which model with which prompts and
+lengths, with which software on which hardware. Its per-query scores and its ranking lie beside the
+ledger under the row's id.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trivet import __version__
+from trivet.bench.evaluate import Result
+from trivet.bench.trec import write_ranking
+from trivet.core.errors import DataError
+from trivet.core.files import write_json
+from trivet.core.hashing import json_digest
+from trivet.core.lock import only_one
+from trivet.core.machine import hardware
+from trivet.core.versions import git_revision, library_versions
+
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "id": str,
+    "time": str,
+    "trivet": str,
+    "bench": str,
+    "task": str,
+    "split": str,
+    "data": str,
+    "documents": int,
+    "queries": int,
+    "k": int,
+    "retriever": dict,
+    "seed": (int, type(None)),
+    "in_domain": bool,
+    "metrics": dict,
+    "seconds": dict,
+    "libraries": dict,
+    "git": (dict, type(None)),
+    "hardware": dict,
+    "command": str,
+    "per_query": str,
+    "ranking": str,
+}
+
+
+class Ledger:
+    """A file of JSON lines and the folders beside it."""
+
+    def __init__(self, path: Path) -> None:
+        """Use a file; it is made with the first row."""
+        self.path = path
+
+    def add(self, result: Result, *, bench: str, command: str) -> dict[str, Any]:
+        """Write a result's scores and ranking, then append its row."""
+        row = make_row(result, bench=bench, command=command)
+        scores = {
+            "queries": result.ranking.queries,
+            **{name: values.tolist() for name, values in result.per_query.items()},
+        }
+        folder = self.path.parent
+        (folder / "per_query").mkdir(parents=True, exist_ok=True)
+        write_json(folder / row["per_query"], scores)
+        write_ranking(folder / row["ranking"], result.ranking, row["id"])
+        self.append(row)
+        return row
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one line, whole, after a check; one writer at a time."""
+        check(row)
+        line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with only_one(lock, wait=60, what="the ledger"), self.path.open("ab+") as stream:
+            if stream.seek(0, os.SEEK_END) > 0:
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":  # a writer was killed inside its line
+                    stream.write(b"\n")
+            stream.write(line.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """All rows, checked; a torn line is an error that names it."""
+        if not self.path.is_file():
+            return
+        with self.path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    row = json.loads(line)
+                    check(row)
+                except (json.JSONDecodeError, DataError) as error:
+                    fix = "Delete the line: its writer was stopped before it was done"
+                    what = f"not a ledger row ({error})"
+                    raise DataError(what, where=f"{self.path}:{number}", fix=fix) from None
+                yield row
+
+
+def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
+    """The row of a result; its id is a hash of all of it."""
+    task = result.task
+    retriever = dict(result.retriever)
+    row: dict[str, Any] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "trivet": __version__,
+        "bench": bench,
+        "task": task.name,
+        "split": task.split,
+        "data": task.fingerprint,
+        "documents": len(task.corpus),
+        "queries": len(task.queries),
+        "k": result.k,
+        "retriever": retriever,
+        "seed": retriever.pop("train_seed", None),
+        "in_domain": task.name in retriever.get("in_domain", []),
+        "metrics": result.metrics,
+        "seconds": result.seconds,
+        "libraries": library_versions(),
+        "git": git_revision(),
+        "hardware": hardware(),
+        "command": command,
+    }
+    identifier = json_digest([row, os.getpid(), time.time_ns()])[:16]
+    files = {
+        "per_query": f"per_query/{identifier}.json",
+        "ranking": f"rankings/{identifier}.trec.gz",
+    }
+    return {"id": identifier, **row, **files}
+
+
+def check(row: dict[str, Any]) -> None:
+    """Refuse a row that lacks a field, holds a wrong type, or a metric that is no number."""
+    for name, kind in FIELDS.items():
+        if name not in row:
+            raise DataError(f"no field {name}", where="ledger row")
+        if not isinstance(row[name], kind):
+            raise DataError(f"field {name} holds {type(row[name]).__name__}", where="ledger row")
+    unknown = sorted(row.keys() - FIELDS.keys())
+    if unknown:
+        raise DataError(f"unknown field {unknown[0]}", where="ledger row")
+    for name, value in row["metrics"].items():
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise DataError(f"metric {name} is {value}", where="ledger row")

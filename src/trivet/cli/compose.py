@@ -1,0 +1,68 @@
+"""Hydra composes, the schema checks; every failure of either becomes one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trivet.core.errors import ConfigError, TrivetError, nearest
+from trivet.core.places import asset
+
+FAILURES = (HydraException, OmegaConfBaseException)
+
+
+def prepare() -> None:
+    """Register what configs may refer to, and send trivet's log to standard error."""
+    OmegaConf.register_new_resolver("asset", lambda name: str(asset(name)), replace=True)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, and let the error be told in one line
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    log = logging.getLogger("trivet")
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+
+
+def container(config: DictConfig) -> dict[str, Any]:
+    """A composed config as plain Python, interpolations resolved."""
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise plainly(error) from None
+    return {str(key): value for key, value in plain.items()}  # pyright: ignore
+
+
+def unknown_key(error: Exception) -> str | None:
+    """The key of an override that the config does not have, if that is what went wrong."""
+    found = re.search(r"Could not override '([^']+)'", str(error))
+    return found.group(1) if found else None
+
+
+def plainly(error: Exception) -> TrivetError:
+    """One line for what Hydra or OmegaConf says in many."""
+    text = str(error)
+    missing = re.search(
+        r"Could not find '([^']+)'(?:.*?Available options in '[^']*':(.*))?", text, re.S
+    )
+    if missing:
+        group, _, name = missing.group(1).rpartition("/")
+        options = (missing.group(2) or "").split("Config search path")[0].split()
+        what = f"no {name} in {group}" if group else f"no config group {name}"
+        return ConfigError(what, fix=nearest(name, options) if options else "See --help")
+    mandatory = re.search(r"You must specify '([^']+)'", text)
+    if mandatory:
+        return ConfigError("a choice is required", where=mandatory.group(1).split(",")[0])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    cause = error.__cause__
+    if cause is not None and str(cause) not in text:
+        lines.append(str(cause).splitlines()[0])
+    return ConfigError("; ".join(lines[:3]) or type(error).__name__)

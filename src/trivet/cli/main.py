@@ -1,0 +1,78 @@
+"""The commands. Nothing heavy is imported before a command is known and its words are read."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+from trivet.core.errors import TrivetError, nearest
+
+_COMMANDS = {
+    "train": ("trivet.cli.train", "run a recipe: stages in order, each made once"),
+    "eval": ("trivet.cli.eval", "measure a retriever on a bench; rows go to the ledger"),
+    "doctor": ("trivet.cli.doctor", "say what works on this machine, and what does not"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`trivet COMMAND …`."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from trivet import __version__
+
+        print(f"trivet {__version__}")
+        return 0
+    return _run(words[0], words[1:])
+
+
+def train() -> int:
+    """`train …`, the short form of `trivet train …`."""
+    return _run("train", sys.argv[1:])
+
+
+def evaluate() -> int:
+    """`eval …`, the short form of `trivet eval …`."""
+    return _run("eval", sys.argv[1:])
+
+
+def _run(command: str, words: list[str]) -> int:
+    debug = "--debug" in words
+    try:
+        if command not in _COMMANDS:
+            raise TrivetError(f"no command {command}", fix=nearest(command, _COMMANDS))
+        module = importlib.import_module(_COMMANDS[command][0])
+        return int(module.run([word for word in words if word != "--debug"]))
+    except TrivetError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"trivet: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("trivet: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    rows = [f"  {name:<{width}}  {text}" for name, (_, text) in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: trivet COMMAND …",
+            "",
+            "Train and evaluate small neural retrievers.",
+            "",
+            *rows,
+            "",
+            "trivet COMMAND --help says more. --debug shows the traceback of an error.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""`trivet train`: compose the config, check it, show the plan, carry it out."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from trivet.cli.choices import listing
+from trivet.core.places import config_folder
+
+_USAGE = """\
+usage: trivet train +exp=NAME [key=value …] [-m] [--dry-run | --estimate] [--config-dir DIR]
+
+Runs a recipe: its stages in order, each fed the artifact of the one before. What is finished is
+found and used again; what was interrupted goes on where it was saved.
+
+  +exp=NAME              the recipe
+  stages.NAME.KEY=VALUE  any value of a stage, such as stages.pretrain.optim.lr=1e-3
+  GROUP@stages.NAME.GROUP=OPTION
+                         another part for a stage: backbone@stages.pretrain.backbone=minilm
+  +debug=NAME            a run to look at, not to believe
+  machine=NAME, tracker=NAME
+  start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
+  -m, --multirun         every combination of comma-separated values: seed=1,2,3
+  --dry-run              print the plan and stop
+  --estimate             time a few steps of each stage that would run, and stop
+  --config-dir DIR       a config folder of your own, searched after trivet's
+  --cfg job              print the composed config and stop
+  --debug                show tracebacks
+"""
+_GROUPS = ["exp", "debug", "backbone", "data", "optim", "machine", "tracker"]
+
+
+def run(argv: list[str]) -> int:
+    """Take trivet's own flags off the words and give the rest to Hydra."""
+    if "-h" in argv or "--help" in argv:
+        from pathlib import Path
+
+        extra = argv[argv.index("--config-dir") + 1 :] if "--config-dir" in argv else []
+        print(_USAGE)
+        print(listing(_GROUPS, Path(extra[0]) if extra else None))
+        return 0
+    own = {flag for flag in ("--dry-run", "--estimate") if flag in argv}
+    return _hydra([word for word in argv if word not in own], own)
+
+
+def _hydra(words: list[str], own: set[str]) -> int:
+    import hydra
+
+    from trivet.cli import compose
+
+    compose.prepare()
+
+    def job(config: Any) -> None:
+        _train(compose.container(config), own)
+
+    sys.argv = ["train", *words]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
+    except compose.FAILURES as error:
+        key = compose.unknown_key(error)
+        if key is not None and any(word.startswith(f"{key}=") for word in words):
+            # let the schema answer: it knows the keys that are near
+            return _hydra([f"++{w}" if w.startswith(f"{key}=") else w for w in words], own)
+        raise compose.plainly(error) from None
+    return 0
+
+
+def _train(config: dict[str, Any], own: set[str]) -> None:
+    from trivet.core.schema import build
+    from trivet.stages.estimate import estimate
+    from trivet.stages.pipeline import run as carry_out
+    from trivet.stages.plan import lines, plan
+
+    train = build(config)
+    steps = plan(train)
+    print("\n".join(lines(steps, train)))
+    if "--estimate" in own:
+        print("\n".join(estimate(train, steps)))
+    elif "--dry-run" not in own:
+        artifact = carry_out(train, steps, config)
+        if artifact is not None:
+            print(artifact.path)

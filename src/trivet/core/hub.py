@@ -1,0 +1,81 @@
+"""The Hugging Face hub, its failures told in one line each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trivet.core.errors import DataError
+
+_MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
+
+
+def hub_model(repo: str, revision: str = "main") -> Path:
+    """A model's folder in the local cache, downloaded if need be; safetensors only."""
+    from huggingface_hub import snapshot_download
+
+    with hub_failures("model", repo, revision):
+        folder = snapshot_download(repo, revision=revision, allow_patterns=_MODEL_FILES)
+    return Path(folder)
+
+
+def resolve_dataset(repo: str, revision: str) -> str:
+    """The commit that a dataset's revision names; a full commit hash needs no network."""
+    if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
+        return revision
+    from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if offline():
+        name = "datasets--" + repo.replace("/", "--")
+        ref = Path(HF_HUB_CACHE) / name / "refs" / revision
+        if ref.is_file():
+            return ref.read_text(encoding="utf-8").strip()
+    with hub_failures("dataset", repo, revision):
+        return str(HfApi().dataset_info(repo, revision=revision, timeout=_timeout()).sha)
+
+
+def offline() -> bool:
+    """Whether the user said that there is no network."""
+    return os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _timeout() -> float:
+    return float(os.environ.get("HF_HUB_ETAG_TIMEOUT", "10"))
+
+
+@contextmanager
+def hub_failures(kind: str, repo: str, revision: str) -> Generator[None]:
+    """Turn whatever the loaders raise into one line: what was wanted, why not, what to do."""
+    import httpx
+    from huggingface_hub import errors as hub
+
+    where = f"{kind} {repo} (revision {revision})"
+    by_hand = (
+        "Or give a local folder instead of a hub id"
+        if kind == "model"
+        else "Or get the files by hand and give them as path"
+    )
+    try:
+        yield
+    except hub.GatedRepoError:
+        raise DataError(
+            "its owner asks for a licence to be accepted", where=where, fix="Log in: hf auth login"
+        ) from None
+    except hub.RevisionNotFoundError:
+        raise DataError("the hub has no such revision", where=where, fix=by_hand) from None
+    except (hub.RepositoryNotFoundError, hub.HFValidationError):
+        what = f"neither a folder here nor a {kind} on the hub"
+        raise DataError(what, where=where, fix=by_hand) from None
+    except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled):
+        state = (
+            "the hub is switched off (HF_HUB_OFFLINE)" if offline() else "the hub cannot be reached"
+        )
+        raise DataError(
+            f"{state} and it is not in the local cache", where=where, fix=by_hand
+        ) from None
+    except (httpx.HTTPError, hub.HfHubHTTPError, TimeoutError, ConnectionError) as error:
+        what = f"the hub does not answer ({type(error).__name__})"
+        raise DataError(what, where=where, fix=f"Try again. {by_hand}") from None

@@ -1,0 +1,85 @@
+"""Which columns of a row mean what, and the check that they hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from trivet.core.errors import ConfigError, DataError, nearest
+from trivet.core.tables import text_field
+from trivet.data.table import Kind, Record, parse_list
+
+
+@dataclass
+class Columns:
+    """Pairs (query, positive, perhaps negatives), tuples (query, documents, scores), or texts."""
+
+    query: str | None = None
+    """The column that holds the query."""
+    positive: str | None = None
+    """The column that holds a document which answers it."""
+    negatives: list[str] | None = None
+    """Columns of documents that do not; a single list-valued column works too."""
+    documents: str | None = None
+    """A list-valued column of documents."""
+    scores: str | None = None
+    """A list-valued column of their scores by a teacher."""
+    text: str | None = None
+    """The column that holds a plain text."""
+
+    def __post_init__(self) -> None:
+        """One kind of row, all of its columns, none of another's."""
+        given = set(self.mapping())
+        shapes = [{"text"}, {"query", "documents", "scores"}, {"query", "positive"}]
+        if given and given - {"negatives"} not in shapes:
+            raise ConfigError(
+                f"{', '.join(sorted(given))} do not make a row",
+                where="columns",
+                fix="Give query and positive, or query and documents and scores, or text",
+            )
+        if "negatives" in given and "positive" not in given:
+            raise ConfigError("negatives need a positive", where="columns")
+
+    @property
+    def kind(self) -> Kind | None:
+        """What a row is; None where nothing is mapped."""
+        if self.text is not None:
+            return "texts"
+        if self.documents is not None:
+            return "tuples"
+        return "pairs" if self.positive is not None else None
+
+    def mapping(self) -> dict[str, Any]:
+        """The columns that are mapped."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def record(self, row: dict[str, Any], where: str, source: str) -> Record:
+        """A row as a record; what is missing or empty is named, with its place."""
+        if self.text is not None:
+            return Record("", [text_field(row, self.text, where)], [])
+        query = text_field(row, str(self.query), where)
+        if self.positive is not None:
+            documents = [text_field(row, self.positive, where)]
+            for name in self.negatives or []:
+                documents += self._negatives(row, name, where)
+            return Record(query, documents, [])
+        documents = _column(row, str(self.documents), str, where)
+        scores = _column(row, str(self.scores), float, where)
+        if len(documents) != len(scores):
+            raise DataError(f"{len(documents)} documents, {len(scores)} scores", where=where)
+        if not documents or any(not document.strip() for document in documents):
+            raise DataError("a document is empty", where=where)
+        if any(score != score for score in scores):
+            raise DataError("a score is not a number", where=where)
+        return Record(query, documents, scores)
+
+    def _negatives(self, row: dict[str, Any], name: str, where: str) -> list[str]:
+        if name in row and not isinstance(row[name], str):
+            return _column(row, name, str, where)
+        return [text_field(row, name, where)]
+
+
+def _column(row: dict[str, Any], name: str, convert: type, where: str) -> list[Any]:
+    if name not in row:
+        raise DataError(f"no column {name}", where=where, fix=nearest(name, row))
+    return parse_list(row[name], convert, where)

@@ -1,0 +1,139 @@
+"""Batches from one source at a time, each a pure function of its step.
+
+Nothing is drawn while training: the source of every step is laid out at the start, and a row's
+place in the shuffled order is computed. So the position to save is the step alone, and all ranks
+agree without a word. The report trains one source after another (https://arxiv.org/abs/2510.14880,
+section 3.2); proportional and temperature interleave them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trivet.core.errors import ConfigError, DataError
+from trivet.core.permutation import permute
+from trivet.core.records import Batch
+from trivet.core.seeds import derive
+from trivet.data.sources import Source
+from trivet.data.table import Table
+
+Order = Literal["sequential", "proportional", "temperature"]
+
+
+@dataclass
+class Mixture:
+    """Sources and the order their batches come in."""
+
+    sources: list[Source]
+    """At least one."""
+    order: Order = "sequential"
+    """One after another; interleaved by size; or interleaved by size^(1/temperature)."""
+    temperature: float = 1.0
+    """Above 1 small sources come more often than their size says."""
+    epochs: int = 1
+    """How often the data is gone through."""
+
+    def __post_init__(self) -> None:
+        """At least one source, names that differ, counts above 0."""
+        names = [source.name for source in self.sources]
+        if not names:
+            raise ConfigError("no source", where="sources")
+        if len(set(names)) < len(names):
+            raise ConfigError("two sources have one name", where="sources")
+        if self.temperature <= 0:
+            raise ConfigError("must be above 0", where="temperature")
+        if self.temperature != 1.0 and self.order != "temperature":
+            fix = "Set order=temperature"
+            raise ConfigError(
+                f"means nothing with order={self.order}", where="temperature", fix=fix
+            )
+        if self.epochs < 1:
+            raise ConfigError("must be at least 1", where="epochs")
+
+    def open(
+        self,
+        cache: Path | None = None,
+        *,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        tables: list[Table] | None = None,
+    ) -> Batches:
+        """Lay out the steps. `tables` stand in for the sources' own, after cleaning."""
+        tables = tables or [source.open(cache) for source in self.sources]
+        if batch % world:
+            fix = "Make batch a multiple of the number of ranks"
+            raise ConfigError(
+                f"{batch} rows cannot be shared by {world} ranks", where="batch", fix=fix
+            )
+        per_epoch = np.array([len(table) // batch for table in tables])
+        for table, count in zip(tables, per_epoch, strict=True):
+            if count == 0:
+                raise DataError(
+                    f"holds {len(table)} rows, less than one batch of {batch}",
+                    where=table.name,
+                    fix="Lower batch, or leave the source out",
+                )
+        plan = _layout(self, per_epoch, seed)
+        return Batches(tables, per_epoch, plan, batch, seed, rank, world)
+
+
+class Batches:
+    """The batches of a mixture by step."""
+
+    def __init__(
+        self,
+        tables: list[Table],
+        per_epoch: NDArray[np.int64],
+        plan: NDArray[np.int64],
+        batch: int,
+        seed: int,
+        rank: int,
+        world: int,
+    ) -> None:
+        """`plan` names the source of each step; the nth batch of a source is its nth step."""
+        self.tables, self.per_epoch, self.plan = tables, per_epoch, plan
+        self.batch, self.seed, self.rank, self.world = batch, seed, rank, world
+        self.nth = np.empty_like(plan)
+        for source in range(len(tables)):
+            mine = plan == source
+            self.nth[mine] = np.arange(mine.sum())
+
+    def __len__(self) -> int:
+        """The number of steps."""
+        return len(self.plan)
+
+    def __getitem__(self, step: int) -> Batch:
+        """This rank's rows of a step."""
+        if not 0 <= step < len(self):
+            raise IndexError(step)
+        source = int(self.plan[step])
+        table = self.tables[source]
+        epoch, place = divmod(int(self.nth[step]), int(self.per_epoch[source]))
+        positions = np.arange(place * self.batch, (place + 1) * self.batch, dtype=np.int64)
+        order = derive(self.seed, table.name, epoch)
+        return table.read(permute(positions, len(table), order)[self.rank :: self.world])
+
+
+def _layout(mixture: Mixture, per_epoch: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The source of every step."""
+    numbers = np.arange(len(per_epoch))
+    if mixture.order == "sequential":
+        return np.tile(np.repeat(numbers, per_epoch), mixture.epochs)
+    counts = per_epoch * mixture.epochs
+    if mixture.order == "temperature":
+        shares = per_epoch ** (1.0 / mixture.temperature)
+        exact = counts.sum() * shares / shares.sum()
+        whole = np.floor(exact).astype(np.int64)
+        left = int(counts.sum() - whole.sum())  # goes to the largest remainders
+        whole[np.argsort(whole - exact, kind="stable")[:left]] += 1
+        counts = whole
+    plan = np.repeat(numbers, counts)
+    np.random.Generator(np.random.PCG64(derive(seed, "order"))).shuffle(plan)
+    return plan

@@ -1,0 +1,162 @@
+"""A source: where rows come from, which columns mean what, and whether they can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trivet.core.errors import ConfigError, DataError, nearest
+from trivet.core.hashing import file_digest, json_digest
+from trivet.core.hub import hub_failures, resolve_dataset
+from trivet.core.places import cache_folder
+from trivet.core.schema import unkeyed
+from trivet.core.tables import is_table, rows
+from trivet.data.beir import beir_files, beir_pairs
+from trivet.data.columns import Columns
+from trivet.data.table import Record, Table, write_table
+
+_VERSION = 1  # raised when the Arrow files of the same rows would differ
+
+
+@dataclass
+class Source:
+    """Rows from exactly one of a hub dataset, local files, or a folder in BEIR layout."""
+
+    name: str
+    """What the source is called in logs, manifests and error messages."""
+    columns: Columns = field(default_factory=Columns)
+    """Which columns hold the query, the documents, their scores, or a plain text."""
+    hub: str | None = unkeyed(None)
+    """A dataset on the Hugging Face hub."""
+    subset: str | None = unkeyed(None)
+    """The hub dataset's configuration."""
+    revision: str = unkeyed("main")
+    """The hub dataset's revision; a commit hash pins it."""
+    path: str | None = unkeyed(None)
+    """A file, a folder of files, or a folder that `datasets` saved."""
+    beir: str | None = unkeyed(None)
+    """A folder in BEIR layout: each query with each of its relevant documents."""
+    split: str = "train"
+    """The split, of a hub dataset or a BEIR folder."""
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    """What stands before a `query` and a `document`; without it the model's own prompts hold."""
+    limit: int | None = None
+    """Only the first so many rows."""
+    in_domain: bool = False
+    """The rows are a bench's own train split, or resemble it: every number on it is marked."""
+    _seen: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Exactly one origin, known sides, columns that fit."""
+        if sum(origin is not None for origin in (self.hub, self.path, self.beir)) != 1:
+            raise ConfigError("give exactly one of hub, path and beir", where=self.name)
+        if self.beir is None and self.columns.kind is None:
+            fix = "Map query and positive, query and documents and scores, or text"
+            raise ConfigError("no columns are mapped", where="columns", fix=fix)
+        for side in self.prompts:
+            if side not in ("query", "document"):
+                fix = "There is: query and document"
+                raise ConfigError("no such side", where=f"prompts.{side}", fix=fix)
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError("must be at least 1", where="limit")
+
+    def fingerprint(self) -> str:
+        """A name for the rows: the content of the files, or the hub's commit."""
+        if "rows" not in self._seen:
+            if self.hub is not None:
+                commit = resolve_dataset(self.hub, self.revision)
+                origin: Any = [self.hub, self.subset, commit]
+            else:
+                origin = [file_digest(path) for path in self._files()]
+            self._seen["rows"] = json_digest(origin)
+        return self._seen["rows"]
+
+    def open(self, cache: Path | None = None) -> Table:
+        """The rows in Arrow, converted and checked the first time they are asked for."""
+        identity = [_VERSION, self.fingerprint(), self.columns.mapping(), self.split, self.limit]
+        folder = (cache or cache_folder()) / "data" / json_digest(identity)[:24]
+        kind = self.columns.kind or "pairs"
+        if not (folder / "index.json").is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            write_table(folder, self._records(), kind, self.name)
+        return Table.open(folder, self.name, self.prompts, self.in_domain)
+
+    def _records(self) -> Iterator[Record]:
+        records = (
+            beir_pairs(self._folder(self.beir), self.split)
+            if self.beir is not None
+            else (self.columns.record(row, where, self.name) for where, row in self._rows())
+        )
+        for count, record in enumerate(records):
+            if count == self.limit:
+                return
+            yield record
+
+    def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        if self.hub is not None:
+            commit = resolve_dataset(self.hub, self.revision)
+            for i, row in enumerate(_load_hub(self.hub, self.subset, self.split, commit)):
+                yield f"{self.hub} row {i}", row
+        elif (folder := Path(str(self.path)).expanduser()).is_dir() and _saved(folder):
+            for i, row in enumerate(_load_saved(folder, self.split)):
+                yield f"{folder} row {i}", row
+        else:
+            for path in self._files():
+                for line, row in rows(path):
+                    yield f"{path}:{line}", row
+
+    def _files(self) -> list[Path]:
+        if self.beir is not None:
+            return beir_files(self._folder(self.beir), self.split)
+        path = Path(str(self.path)).expanduser()
+        if path.is_file():
+            return [path]
+        folder = self._folder(str(path))
+        files = sorted(folder.rglob("*"))
+        files = [item for item in files if item.is_file()]
+        if not _saved(folder):
+            files = [item for item in files if is_table(item)]
+        if not files:
+            fix = "It must hold .jsonl, .csv, .tsv or .parquet files"
+            raise DataError("the folder holds no data files", where=str(path), fix=fix)
+        return files
+
+    def _folder(self, path: str | None) -> Path:
+        folder = Path(str(path)).expanduser()
+        if not folder.is_dir():
+            raise DataError("no such file or folder", where=str(folder))
+        return folder
+
+
+def _saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _load_saved(folder: Path, split: str) -> Any:
+    from datasets import DatasetDict, load_from_disk
+
+    found = load_from_disk(folder)
+    if isinstance(found, DatasetDict):
+        if split not in found:
+            raise DataError(
+                f"no split {split}", where=str(folder), fix=nearest(split, map(str, found))
+            )
+        return found[split]
+    return found
+
+
+def _load_hub(repo: str, subset: str | None, split: str, commit: str) -> Any:
+    """The real loader: downloads to its own cache, then reads from there."""
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError
+
+    datasets.disable_progress_bars()
+    with hub_failures("dataset", repo, commit):
+        try:
+            return datasets.load_dataset(repo, subset, split=split, revision=commit)
+        except DatasetNotFoundError as error:
+            raise DataError(str(error).splitlines()[0], where=f"dataset {repo}") from None
+        except ValueError as error:  # an unknown split or configuration
+            raise DataError(str(error).splitlines()[0], where=f"dataset {repo}") from None

@@ -1,0 +1,159 @@
+"""A source's rows in memory-mapped Arrow: any row at once, and no more memory than is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trivet.core.errors import DataError, TrivetError
+from trivet.core.files import read_json, whole_folder, write_json
+from trivet.core.lock import only_one
+from trivet.core.progress import Progress
+from trivet.core.records import Batch
+
+Kind = Literal["pairs", "tuples", "texts"]
+_ROWS = 8192
+_SCHEMA = pa.schema(
+    [
+        ("query", pa.large_string()),
+        ("documents", pa.large_list(pa.large_string())),
+        ("scores", pa.large_list(pa.float32())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row on its way into Arrow."""
+
+    query: str
+    documents: list[str]
+    scores: list[float]
+
+
+def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) -> None:
+    """Stream records into an Arrow file; the folder appears only when all of them are in it."""
+    with only_one(folder.with_suffix(".lock"), wait=86400, what="this source"):
+        if (folder / "index.json").is_file():
+            return
+        with whole_folder(folder) as aside, Progress(f"read {name}", 0, "row") as progress:
+            count, width = 0, None
+            with (
+                pa.OSFile(str(aside / "rows.arrow"), "wb") as sink,
+                pa.ipc.new_file(sink, _SCHEMA) as writer,
+            ):
+                for rows in _chunks(records):
+                    widths = {len(row.documents) for row in rows}
+                    width = widths.pop() if width is None else width
+                    if widths - {width}:
+                        raise DataError(
+                            f"{name}: rows hold {sorted(widths | {width})} documents",
+                            fix="All rows of a source must have as many",
+                        )
+                    columns = [
+                        [row.query for row in rows],
+                        [row.documents for row in rows],
+                        [row.scores for row in rows],
+                    ]
+                    arrays = [
+                        pa.array(column, field.type)
+                        for column, field in zip(columns, _SCHEMA, strict=True)
+                    ]
+                    writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
+                    count += len(rows)
+                    progress.add(len(rows))
+            if count == 0:
+                raise DataError("holds no rows", where=name)
+            write_json(aside / "index.json", {"kind": kind, "rows": count, "batch": _ROWS})
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a source, or some of them."""
+
+    name: str
+    kind: Kind
+    prompts: dict[str, str]
+    in_domain: bool
+    size: int
+    _batches: Any
+    _kept: NDArray[np.int64] | None = None
+
+    @classmethod
+    def open(cls, folder: Path, name: str, prompts: dict[str, str], in_domain: bool) -> Table:
+        """Map an Arrow folder into memory."""
+        index = read_json(folder / "index.json")
+        reader = pa.ipc.open_file(pa.memory_map(str(folder / "rows.arrow")))
+        return cls(name, index["kind"], prompts, in_domain, index["rows"], reader)
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self.size if self._kept is None else len(self._kept)
+
+    def read(self, rows: NDArray[np.int64]) -> Batch:
+        """Some rows, in the order named."""
+        rows = rows if self._kept is None else self._kept[rows]
+        found = [self._row(int(row)) for row in rows]
+        scores = [scores for _, _, scores in found]
+        return Batch(
+            source=self.name,
+            rows=[int(row) for row in rows],
+            queries=[query for query, _, _ in found],
+            documents=[documents for _, documents, _ in found],
+            scores=scores if self.kind == "tuples" else None,
+            prompts=self.prompts,
+        )
+
+    def texts(self) -> Iterator[tuple[int, str, list[str]]]:
+        """All rows in order: position, query, documents; a chunk of them in memory at a time."""
+        chunk, number = None, -1
+        for position in range(len(self)):
+            row = position if self._kept is None else int(self._kept[position])
+            if row // _ROWS != number:
+                number = row // _ROWS
+                chunk = self._batches.get_batch(number).to_pydict()
+            assert chunk is not None
+            yield position, chunk["query"][row % _ROWS], chunk["documents"][row % _ROWS]
+
+    def keep(self, positions: NDArray[np.int64]) -> Table:
+        """A view on some rows."""
+        kept = positions if self._kept is None else self._kept[positions]
+        return replace(self, _kept=kept)
+
+    def _row(self, row: int) -> tuple[str, list[str], list[float]]:
+        batch = self._batches.get_batch(row // _ROWS)
+        place = row % _ROWS
+        return tuple(batch.column(i)[place].as_py() for i in range(3))  # pyright: ignore
+
+
+def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+    chunk: list[Record] = []
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == _ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def parse_list(value: Any, convert: Callable[[Any], Any], where: str) -> list[Any]:
+    """A list that a column holds, also where a file stores it as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise DataError(f"not a list ({error})", where=where) from None
+    if not isinstance(value, list):
+        raise DataError(f"expected a list, not {type(value).__name__}", where=where)
+    try:
+        return [convert(item) for item in value]
+    except (TypeError, ValueError, TrivetError) as error:
+        raise DataError(str(error), where=where) from None

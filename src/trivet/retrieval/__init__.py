@@ -1,0 +1,1 @@
+"""How documents are found: one protocol, one retriever a file."""

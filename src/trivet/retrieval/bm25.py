@@ -1,0 +1,120 @@
+"""BM25: the baseline every neural retriever has to beat.
+
+Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009; scores by
+bm25s (https://arxiv.org/abs/2407.03618). A document that shares no term with a query is not found
+by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.progress import Progress
+from trivet.core.records import Corpus, Ranking
+from trivet.core.schema import unkeyed
+from trivet.retrieval.topk import id_order, topk
+
+
+@dataclass
+class Bm25:
+    """Words, stemmed, less the stop words."""
+
+    method: Literal["lucene", "robertson", "atire", "bm25+", "bm25l"] = "lucene"
+    """The variant of the formula."""
+    k1: float = 0.9
+    """How slowly repeated terms saturate."""
+    b: float = 0.4
+    """How much long documents are held back."""
+    delta: float = 0.5
+    """The lower bound of bm25+ and bm25l."""
+    stemmer: str | None = "english"
+    """A Snowball stemmer, or null for none."""
+    stop_words: str | None = "en"
+    """The language whose stop words are left out, or null for none."""
+    chunk: int = unkeyed(64)
+    """Queries scored at once."""
+    _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Settings that make a formula, and a stemmer that exists."""
+        if self.k1 < 0 or not 0 <= self.b <= 1:
+            raise ConfigError("needs k1 >= 0 and 0 <= b <= 1", where="k1, b")
+        if self.stemmer is not None:
+            import Stemmer
+
+            if self.stemmer not in Stemmer.algorithms():
+                fix = f"There is: {', '.join(Stemmer.algorithms())}"
+                raise ConfigError(f"no stemmer {self.stemmer}", where="stemmer", fix=fix)
+        if self.chunk < 1:
+            raise ConfigError("must be at least 1", where="chunk")
+
+    def index(self, corpus: Corpus) -> None:
+        """Count terms."""
+        import bm25s
+
+        if len(corpus) == 0:
+            raise TrivetError("the corpus is empty")
+        scorer = bm25s.BM25(method=self.method, k1=self.k1, b=self.b, delta=self.delta)
+        tokens = self._tokens(corpus.contents(), ids=True)
+        self._state |= {"ids": corpus.ids, "order": id_order(corpus.ids), "scorer": None}
+        if any(tokens.ids):
+            scorer.index(tokens, show_progress=False)
+            self._state["scorer"] = scorer
+
+    def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
+        """Score every document for every query, and keep those that share a term."""
+        if "ids" not in self._state:
+            raise TrivetError("search before index")
+        documents: list[str] = self._state["ids"]
+        k = min(k, len(documents))
+        rows = np.full((len(ids), k), -1, dtype=np.int64)
+        scores = np.zeros((len(ids), k), dtype=np.float32)
+        with Progress("search", len(ids), "query") as progress:
+            for start in range(0, len(ids), self.chunk):
+                part = texts[start : start + self.chunk]
+                found = torch.from_numpy(self._scores(part, len(documents)))
+                best, values = topk(found, k, self._state["order"])
+                best[values <= 0] = -1
+                rows[start : start + len(part)], scores[start : start + len(part)] = best, values
+                progress.add(len(part))
+        return Ranking(ids, documents, rows, np.where(rows >= 0, scores, 0).astype(np.float32))
+
+    def describe(self) -> dict[str, Any]:
+        """The formula and the words."""
+        import importlib.metadata
+
+        names = ("method", "k1", "b", "delta", "stemmer", "stop_words")
+        return {
+            "kind": "bm25",
+            "model": f"bm25s {importlib.metadata.version('bm25s')}",
+            "model_key": None,
+            **{name: getattr(self, name) for name in names},
+            "in_domain": [],
+            "trained_on": [],
+            "precision": "fp32",
+            "prompts": {},
+            "lengths": {},
+        }
+
+    def _scores(self, texts: list[str], documents: int) -> Any:
+        out = np.zeros((len(texts), documents), dtype=np.float32)
+        if self._state["scorer"] is not None:
+            for i, words in enumerate(self._tokens(texts, ids=False)):
+                if words:
+                    out[i] = self._state["scorer"].get_scores(words)
+        return out
+
+    def _tokens(self, texts: list[str], *, ids: bool) -> Any:
+        import bm25s
+        import Stemmer
+
+        stemmer: Any = Stemmer.Stemmer(self.stemmer) if self.stemmer else None
+        stop = self.stop_words if self.stop_words is not None else []
+        return bm25s.tokenize(
+            texts, stopwords=stop, stemmer=stemmer, return_ids=ids, show_progress=False
+        )

@@ -1,0 +1,61 @@
+"""Exact top-k in trec_eval's order: score descending, then document id descending.
+
+The order among equal scores decides which of them are inside the first k, so it must be settled
+here, not after the cut. torch.topk is used as it is; only queries whose k-th score is shared with a
+document outside are repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trivet.core.errors import TrivetError
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # (Q, k) rows, (Q, k) scores
+
+
+def id_order(ids: Sequence[str]) -> NDArray[np.int64]:
+    """Each document's place when ids are sorted as strings: the larger wins a tie."""
+    order = np.empty(len(ids), dtype=np.int64)
+    order[np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)] = np.arange(
+        len(ids)
+    )
+    return order
+
+
+def topk(scores: Tensor, k: int, order: NDArray[np.int64]) -> Found:
+    """The best k columns of each row of (Q, N) scores; rows of the result are in order."""
+    scores = scores.float().cpu()
+    k = min(k, scores.shape[1])
+    values, columns = torch.topk(scores, k, dim=1)
+    if bool(torch.isnan(values).any()):
+        raise TrivetError("a score is not a number", fix="Look at the model's vectors")
+    cut = values[:, -1:]
+    shared = (scores >= cut).sum(1) > k
+    rows, best = columns.numpy().copy(), values.numpy().copy()
+    for query in torch.nonzero(shared).flatten().tolist():
+        row = scores[query].numpy()
+        candidates = np.nonzero(row >= best[query, -1])[0]
+        chosen = candidates[np.lexsort((-order[candidates], -row[candidates]))][:k]
+        rows[query], best[query] = chosen, row[chosen]
+    return _sorted(rows, best, order[rows])
+
+
+def merge(first: Found, second: Found, k: int, order: NDArray[np.int64]) -> Found:
+    """The best k of two results over different documents; as exact as one result over both."""
+    rows = np.concatenate([first[0], second[0]], axis=1)
+    scores = np.concatenate([first[1], second[1]], axis=1)
+    rows, scores = _sorted(rows, scores, order[rows])
+    return rows[:, :k], scores[:, :k]
+
+
+def _sorted(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[np.int64]
+) -> Found:
+    by = np.lexsort((-order, -scores), axis=1)
+    return np.take_along_axis(rows, by, axis=1), np.take_along_axis(scores, by, axis=1)
