@@ -1,4 +1,7 @@
-"""Rankings in TREC's run format, gzipped: query, Q0, document, rank, score, tag."""
+"""Rankings in TREC's run format, gzipped: query, Q0, document, rank, score, tag.
+
+Columns are parted by tabs, since ids may hold blanks (LIMIT's are names).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from trivet.core.records import Ranking
 def write_ranking(path: Path, ranking: Ranking, tag: str) -> None:
     """Write a ranking whole; scores keep every bit (9 digits name a float32)."""
     lines = [
-        f"{query} Q0 {document} {rank} {score:.9g} {tag}\n"
+        f"{query}\tQ0\t{document}\t{rank}\t{score:.9g}\t{tag}\n"
         for i, query in enumerate(ranking.queries)
         for rank, (document, score) in enumerate(ranking.of(i), 1)
     ]

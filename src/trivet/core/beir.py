@@ -101,8 +101,8 @@ def _identified(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if name not in row:
             raise DataError("no column _id", where=where, fix=nearest("_id", row))
         identifier = str(row[name])
-        if not identifier or any(character.isspace() for character in identifier):
-            raise DataError(f"{identifier!r} is no id: empty, or with blanks", where=where)
+        if not identifier.strip() or set(identifier) & set("\t\r\n"):
+            raise DataError(f"{identifier!r} is no id: empty, or with a tab", where=where)
         if identifier in seen:
             raise DataError(f"id {identifier} stands twice", where=where)
         seen.add(identifier)

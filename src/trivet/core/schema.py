@@ -52,7 +52,7 @@ def _build_union(node: object, options: tuple[Any, ...], path: str) -> Any:
 def _build_mapping(node: Mapping[str, object], expected: Any, path: str) -> Any:
     if TARGET in node:
         cls = _locate(node[TARGET], path)
-        if isinstance(expected, type) and not _fits(cls, expected):
+        if expected is not Any and isinstance(expected, type) and not _fits(cls, expected):
             raise ConfigError(
                 f"{node[TARGET]} is not a {expected.__name__}",
                 where=path,

@@ -30,7 +30,15 @@ class Encoded:
 def at_precision(model: Dense, precision: Precision, device: str) -> Dense:
     """A copy of a model for encoding: in eval mode, its weights in the chosen precision."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return copy.deepcopy(model).to(device=device, dtype=dtype).eval()
+    encoder = copy.deepcopy(model.encoder).to(device=device, dtype=dtype)
+    made = Dense(
+        encoder,
+        model.tokenizer,
+        pooling=model.pooling,
+        normalize=model.normalize,
+        budget=model.budget,
+    )
+    return made.eval()
 
 
 @torch.inference_mode()
