@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from trivet.core.records import Batch
 
 Kind = Literal["pairs", "tuples", "texts"]
 _ROWS = 8192
+_LET_GO = 2048  # rows read between two times that the file's pages are let go of
 _SCHEMA = pa.schema(
     [
         ("query", pa.large_string()),
@@ -49,7 +51,7 @@ def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) 
                 pa.OSFile(str(aside / "rows.arrow"), "wb") as sink,
                 pa.ipc.new_file(sink, _SCHEMA) as writer,
             ):
-                for rows in _chunks(records):
+                for rows in _in_chunks(records):
                     widths = {len(row.documents) for row in rows}
                     width = widths.pop() if width is None else width
                     if widths - {width}:
@@ -74,6 +76,44 @@ def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) 
             write_json(aside / "index.json", {"kind": kind, "rows": count, "batch": _ROWS})
 
 
+class Chunks:
+    """The chunks of a mapped Arrow file.
+
+    A page that was read stays in the process' memory until the system needs it, so random reads of
+    a large file look like a leak, and count against the memory limit of a batch job. Letting go of
+    them now and then keeps them in the system's cache alone, where reading them again is cheap.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map the file; nothing of it is read yet."""
+        with path.open("rb") as stream:
+            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = pa.ipc.open_file(pa.py_buffer(self._map))
+        self._chunks: dict[int, Any] = {}  # opening one costs more than reading a row of it
+        self._reads = 0
+
+    def row(self, row: int) -> tuple[str, list[str], list[float]]:
+        """One row: query, documents, scores."""
+        number, place = divmod(row, _ROWS)
+        if number not in self._chunks:
+            self._chunks[number] = self._file.get_batch(number).columns
+        self._reads += 1
+        if self._reads % _LET_GO == 0:
+            self._let_go()
+        query, documents, scores = (column[place].as_py() for column in self._chunks[number])
+        return query, documents, scores
+
+    def chunk(self, number: int) -> dict[str, list[Any]]:
+        """All rows of a chunk, by column."""
+        found = self._file.get_batch(number).to_pydict()
+        self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
 @dataclass(frozen=True)
 class Table:
     """The rows of a source, or some of them."""
@@ -83,15 +123,15 @@ class Table:
     prompts: dict[str, str]
     in_domain: bool
     size: int
-    _batches: Any
+    _chunks: Chunks
     _kept: NDArray[np.int64] | None = None
 
     @classmethod
     def open(cls, folder: Path, name: str, prompts: dict[str, str], in_domain: bool) -> Table:
         """Map an Arrow folder into memory."""
         index = read_json(folder / "index.json")
-        reader = pa.ipc.open_file(pa.memory_map(str(folder / "rows.arrow")))
-        return cls(name, index["kind"], prompts, in_domain, index["rows"], reader)
+        chunks = Chunks(folder / "rows.arrow")
+        return cls(name, index["kind"], prompts, in_domain, index["rows"], chunks)
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -100,7 +140,7 @@ class Table:
     def read(self, rows: NDArray[np.int64]) -> Batch:
         """Some rows, in the order named."""
         rows = rows if self._kept is None else self._kept[rows]
-        found = [self._row(int(row)) for row in rows]
+        found = [self._chunks.row(int(row)) for row in rows]
         scores = [scores for _, _, scores in found]
         return Batch(
             source=self.name,
@@ -118,7 +158,7 @@ class Table:
             row = position if self._kept is None else int(self._kept[position])
             if row // _ROWS != number:
                 number = row // _ROWS
-                chunk = self._batches.get_batch(number).to_pydict()
+                chunk = self._chunks.chunk(number)
             assert chunk is not None
             yield position, chunk["query"][row % _ROWS], chunk["documents"][row % _ROWS]
 
@@ -127,13 +167,8 @@ class Table:
         kept = positions if self._kept is None else self._kept[positions]
         return replace(self, _kept=kept)
 
-    def _row(self, row: int) -> tuple[str, list[str], list[float]]:
-        batch = self._batches.get_batch(row // _ROWS)
-        place = row % _ROWS
-        return tuple(batch.column(i)[place].as_py() for i in range(3))  # pyright: ignore
 
-
-def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+def _in_chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     for record in records:
         chunk.append(record)
