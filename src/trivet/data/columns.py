@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,23 +65,36 @@ class Columns:
             for name in self.negatives or []:
                 documents += self._negatives(row, name, where)
             return Record(query, documents, [])
-        documents = _column(row, str(self.documents), str, where)
-        scores = _column(row, str(self.scores), float, where)
+        documents = _column(row, str(self.documents), _document, where)
+        scores = _column(row, str(self.scores), _score, where)
         if len(documents) != len(scores):
             raise DataError(f"{len(documents)} documents, {len(scores)} scores", where=where)
-        if not documents or any(not document.strip() for document in documents):
-            raise DataError("a document is empty", where=where)
-        if any(score != score for score in scores):
-            raise DataError("a score is not a number", where=where)
+        if not documents:
+            raise DataError("the list of documents is empty", where=where)
         return Record(query, documents, scores)
 
     def _negatives(self, row: dict[str, Any], name: str, where: str) -> list[str]:
         if name in row and not isinstance(row[name], str):
-            return _column(row, name, str, where)
+            return _column(row, name, _document, where)
         return [text_field(row, name, where)]
 
 
-def _column(row: dict[str, Any], name: str, convert: type, where: str) -> list[Any]:
+def _column(row: dict[str, Any], name: str, convert: Callable[[Any], Any], where: str) -> list[Any]:
     if name not in row:
         raise DataError(f"no column {name}", where=where, fix=nearest(name, row))
     return parse_list(row[name], convert, where)
+
+
+def _document(value: Any) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"a document is {type(value).__name__}, not text")
+    if not value.strip():
+        raise DataError("a document is empty")
+    return value
+
+
+def _score(value: Any) -> float:
+    score = float(value)
+    if not math.isfinite(score):
+        raise DataError(f"a score is not a finite number ({value})")
+    return score
