@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from trivet.cli.choices import listing
+from trivet.core.errors import TrivetError
 from trivet.core.places import config_folder
 
 _USAGE = """\
@@ -51,8 +52,13 @@ def _hydra(words: list[str], own: set[str]) -> int:
 
     compose.prepare()
 
+    failures: list[TrivetError] = []
+
     def job(config: Any) -> None:
-        _train(compose.container(config), own)
+        try:
+            _train(compose.container(config), own)
+        except TrivetError as error:  # kept, so that Hydra adds no lines of its own
+            failures.append(error)
 
     sys.argv = ["train", *words]
     try:
@@ -63,6 +69,8 @@ def _hydra(words: list[str], own: set[str]) -> int:
             # let the schema answer: it knows the keys that are near
             return _hydra([f"++{w}" if w.startswith(f"{key}=") else w for w in words], own)
         raise compose.plainly(error) from None
+    if failures:
+        raise failures[0]
     return 0
 
 

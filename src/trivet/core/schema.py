@@ -168,7 +168,7 @@ def content(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out = {TARGET: f"{type(value).__module__}.{type(value).__qualname__}"}
         for field in dataclasses.fields(value):
-            if field.metadata.get(_IN_KEY, True):
+            if field.init and field.metadata.get(_IN_KEY, True):
                 out[field.name] = content(getattr(value, field.name))
         fingerprint = getattr(value, "fingerprint", None)
         if callable(fingerprint):

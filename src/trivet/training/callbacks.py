@@ -57,8 +57,9 @@ class Steps(TrainerCallback):
         self.stopped_early = bool(start.state["stopped_early"])
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Note the time."""
+        """Note the time and the rate that this step will use."""
         self.began = time.monotonic()
+        self.rate = float(self.trainer.lr_scheduler.get_last_lr()[0])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
@@ -69,9 +70,8 @@ class Steps(TrainerCallback):
         last = self.step >= self.steps
         self.progress.add(1, f"loss {self.losses[-1]:.4f}")
         if self.step % self.settings.log_every == 0 or last:
-            rate = self.trainer.lr_scheduler.get_last_lr()[0]
             mean = sum(self.losses) / len(self.losses)
-            self.work.log(self.step, {"loss": mean, "lr": rate})
+            self.work.log(self.step, {"loss": mean, "lr": self.rate})
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):
             self._measure(self.check)

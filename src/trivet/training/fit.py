@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import closing, nullcontext
 from typing import Any, Protocol, cast
 
 import torch
@@ -50,12 +49,7 @@ class Batches(Protocol):
         ...
 
 
-@dataclass
-class Prepared:
-    """A batch made ready for the loss, and the ids of its rows for error messages."""
-
-    value: Any
-    ids: list[str]
+Inputs = dict[str, Any]  # "batch": what prepare made; "ids": of its rows, for error messages
 
 
 def fit(
@@ -121,7 +115,8 @@ def fit(
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
         trainer.loss, trainer.start = loss, start
         if start is None or start.step < steps:
-            trainer.train()
+            with closing(trainer.feed):
+                trainer.train()
         else:
             start.restore(model)
             callback.adopt(start)
@@ -171,16 +166,23 @@ class _Feed:
         self, batches: Batches, prepare: Callable[[Batch], Any], settings: Fit, step: int
     ) -> None:
         self.batches, self.prepare, self.settings, self.step = batches, prepare, settings, step
+        self.flow: Generator[Inputs] | None = None
 
-    def __iter__(self) -> Iterator[Prepared]:
+    def __iter__(self) -> Generator[Inputs]:
         first = self.step * self.settings.accumulate
         places = range(first, len(self.batches))
         if self.settings.one_batch:
             places = (0 for _ in iter(int, 1))
-        return prefetch((self.batches[place] for place in places), self._make)
+        self.flow = prefetch((self.batches[place] for place in places), self._make)
+        return self.flow
 
-    def _make(self, batch: Batch) -> Prepared:
-        return Prepared(self.prepare(batch), batch.ids)
+    def close(self) -> None:
+        """End the thread that prepares, however training ended."""
+        if self.flow is not None:
+            self.flow.close()
+
+    def _make(self, batch: Batch) -> Inputs:
+        return {"batch": self.prepare(batch), "ids": batch.ids}
 
 
 class _Adapter(Trainer):
@@ -209,9 +211,9 @@ class _Adapter(Trainer):
             scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
         return out
 
-    def compute_loss(self, model: Any, inputs: Prepared, *args: Any, **options: Any) -> Any:
-        self.ids = inputs.ids
-        value = self.loss(model, inputs.value)
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+        self.ids = inputs["ids"]
+        value = self.loss(model, inputs["batch"])
         if not math.isfinite(value.item()):
             raise self._not_finite("the loss", value.item())
         return value
