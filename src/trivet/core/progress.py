@@ -20,7 +20,9 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, desc=what, unit=unit, leave=False, dynamic_ncols=True)
+            self.bar = tqdm(
+                total=total or None, desc=what, unit=unit, leave=False, dynamic_ncols=True
+            )
 
     def __enter__(self) -> Progress:
         """Use it in a with block, so that the bar is closed however the loop ends."""
@@ -50,8 +52,10 @@ class Progress:
             print(self.line(now - self.started), file=sys.stderr, flush=True)  # noqa: T201
 
     def line(self, seconds: float) -> str:
-        """The plain line: done, rate, and seconds left."""
+        """The plain line: done, rate, and seconds left where the total is known."""
         rate = self.done / seconds if seconds > 0 else 0.0
-        left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "…"
         note = f"  {self.note}" if self.note else ""
+        if not self.total:
+            return f"{self.what}: {self.done}  {rate:.1f} {self.unit}/s{note}"
+        left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "…"
         return f"{self.what}: {self.done}/{self.total}  {rate:.1f} {self.unit}/s  {left}{note}"

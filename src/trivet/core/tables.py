@@ -50,17 +50,47 @@ def rows(path: Path) -> Iterator[Row]:
 @contextmanager
 def open_text(path: Path) -> Generator[IO[str]]:
     """A text file, unpacked while it is read; UTF-8, with or without a byte order mark."""
-    import zstandard
-
     with path.open("rb") as raw:
         packed = _split(path)[1]
         stream: Any = raw
         if packed == ".gz":
             stream = gzip.GzipFile(fileobj=raw)
         elif packed == ".zst":
-            stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        with io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="") as text:  # pyright: ignore
+            stream = _Zstd(raw)
+        with io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="") as text:
             yield text
+
+
+class _Zstd(io.RawIOBase):
+    """The content of a zstd file. The library's own reader ends in silence where a file is cut."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        import zstandard
+
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._packed, self._frame, self._ready = packed, self._new(), memoryview(b"")
+        self._begun = False  # whether the frame has had a byte
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._ready:
+            more = (self._frame.unused_data if self._frame.eof else b"") or self._packed.read(
+                1 << 17
+            )
+            if not more:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("the file ends within a frame")
+                return 0
+            if self._frame.eof:
+                self._frame = self._new()
+            self._begun = True
+            self._ready = memoryview(self._frame.decompress(more))
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
