@@ -7,6 +7,7 @@ InfoNCE, every batch from one source, sources one after another by default.
 from __future__ import annotations
 
 import logging
+import textwrap
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -192,4 +193,5 @@ def _show(batch: Batch, model: Dense) -> None:
     for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
         prompt = batch.prompts.get(side)
         ids = model.tokenizer([text], side, prompt).ids[0]
-        log.info("%s of %d tokens: %s", side, len(ids), model.tokenizer.inner.decode(ids))
+        shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
+        log.info("%s of %d tokens: %s", side, len(ids), shown)
