@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import xxhash
@@ -52,11 +52,11 @@ class Protected:
         relevant_words = [_words(text) for text in relevant]
         return cls(
             task,
-            _sorted(_whole(words) for words in query_words),
+            _sorted(_whole(words) for words in query_words if words),
             _sorted(gram for words in query_words for gram in _grams(words, query_ngram)),
-            _sorted(_whole(words) for words in relevant_words),
+            _sorted(_whole(words) for words in relevant_words if words),
             _sorted(gram for words in relevant_words for gram in _grams(words, document_ngram)),
-            _sorted(_whole(_words(text)) for text in corpus),
+            _sorted(_whole(words) for text in corpus if (words := _words(text))),
             query_ngram,
             document_ngram,
         )
@@ -76,11 +76,10 @@ class Overlap:
     dropped: int = 0
     in_corpus: int = 0
     in_domain: bool = False
-    positions: list[int] = field(default_factory=list[int], repr=False)
 
     def counts(self) -> dict[str, object]:
         """The numbers for a manifest."""
-        return {name: value for name, value in vars(self).items() if name != "positions"}
+        return dict(vars(self))
 
 
 def decontaminate(table: Table, protected: Protected) -> tuple[Table, Overlap]:
