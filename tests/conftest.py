@@ -1,0 +1,34 @@
+"""What holds for every test: no network, a cache of its own, two threads."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_CACHE = tempfile.mkdtemp(prefix="trivet-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRIVET_CACHE"] = _CACHE
+os.environ["OMP_NUM_THREADS"] = "2"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items):
+    if SHARED.is_dir():
+        return
+    absent = pytest.mark.skip(reason="no collections beside the checkout")
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(absent)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of collections beside the checkout; only for tests marked `shared`."""
+    return SHARED
