@@ -160,10 +160,11 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as table:
             number = 0
-            for batch in table.iter_batches(batch_size=4096):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
+            for group in range(table.num_row_groups):  # all at once would hold on to every one read
+                for batch in table.iter_batches(batch_size=4096, row_groups=[group]):
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield number, row
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0]
         raise DataError(f"not a parquet file ({text})", where=str(path)) from None

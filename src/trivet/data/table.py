@@ -21,7 +21,7 @@ from trivet.core.records import Batch
 
 Kind = Literal["pairs", "tuples", "texts"]
 _ROWS = 8192
-_LET_GO = 2048  # rows read between two times that the file's pages are let go of
+_LET_GO = 256  # rows read between two times that the file's pages are let go of
 _SCHEMA = pa.schema(
     [
         ("query", pa.large_string()),
