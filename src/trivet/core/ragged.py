@@ -33,7 +33,9 @@ class Ragged:
     @classmethod
     def of(cls, rows: Sequence[Tensor] | Sequence[Sequence[int]]) -> Ragged:
         """Lay rows end to end."""
-        tensors = [torch.as_tensor(row) for row in rows]
+        tensors = [
+            row if isinstance(row, Tensor) else torch.tensor(row, dtype=torch.int64) for row in rows
+        ]
         lengths = torch.tensor([0, *(len(t) for t in tensors)], dtype=torch.int64)
         values = torch.cat(tensors) if tensors else torch.empty(0, dtype=torch.int64)
         return cls(values, lengths.cumsum(0))
@@ -44,6 +46,7 @@ class Ragged:
 
     def __getitem__(self, row: int) -> Tensor:
         """One row, a view."""
+        row = range(len(self))[row]
         return self.values[int(self.offsets[row]) : int(self.offsets[row + 1])]
 
     def __iter__(self) -> Iterator[Tensor]:
