@@ -37,10 +37,27 @@ def test_the_largest_rows_come_first():
     assert bool((flat.diff() <= 0).all())
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_under_a_tenth_is_padding_on_mixed_lengths(seed):
-    lengths = drawn(512, seed=seed)
-    assert padding_share(lengths, buckets(lengths, 8192)) < 0.1
+def skewed(count, seed):
+    draw = torch.Generator().manual_seed(seed)
+    return (torch.randn(count, generator=draw) * 0.6 + 4.5).exp().long().clamp(1, 512)
+
+
+@pytest.mark.parametrize("make", [lambda seed: drawn(1024, 512, seed), lambda s: skewed(1024, s)])
+@pytest.mark.parametrize("seed", range(10))
+def test_under_a_tenth_is_padding_where_mixed_lengths_fill_many_groups(make, seed):
+    """Not so for few groups: 256 such rows in five groups are padded by a fifth or more."""
+    lengths = make(seed)
+    groups = buckets(lengths, 8192)
+    assert len(groups) > 10
+    assert padding_share(lengths, groups) < 0.1
+
+
+@pytest.mark.parametrize("count", [16, 256, 1024])
+def test_sorting_pads_less_than_the_order_given(count):
+    lengths = skewed(count, seed=0)
+    groups = buckets(lengths, 8192)
+    as_given = list(torch.arange(count).split([len(group) for group in groups]))
+    assert padding_share(lengths, groups) <= padding_share(lengths, as_given)
 
 
 def test_the_padding_share_counts_what_padding_adds():
