@@ -7,17 +7,22 @@ by it.
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.progress import Progress
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.retrieval.topk import id_order, topk
+
+log = logging.getLogger("trivet")
 
 
 @dataclass
@@ -36,8 +41,8 @@ class Bm25:
     """A Snowball stemmer, or null for none."""
     stop_words: str | None = "en"
     """The language whose stop words are left out, or null for none."""
-    chunk: int = unkeyed(64)
-    """Queries scored at once."""
+    chunk: int = unkeyed(1 << 26)
+    """Scores held at once, queries times documents: the bound of memory."""
     _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,6 +55,15 @@ class Bm25:
             if self.stemmer not in Stemmer.algorithms():
                 fix = f"There is: {', '.join(Stemmer.algorithms())}"
                 raise ConfigError(f"no stemmer {self.stemmer}", where="stemmer", fix=fix)
+        if self.stop_words is not None:
+            import bm25s
+
+            try:
+                bm25s.tokenize("", stopwords=self.stop_words, show_progress=False)
+            except ValueError:
+                what = f"no stop words {self.stop_words}"
+                fix = "Use a language that bm25s knows, such as en or de, or null"
+                raise ConfigError(what, where="stop_words", fix=fix) from None
         if self.chunk < 1:
             raise ConfigError("must be at least 1", where="chunk")
 
@@ -59,30 +73,34 @@ class Bm25:
 
         if len(corpus) == 0:
             raise TrivetError("the corpus is empty")
+        log.info("bm25: counting the terms of %d documents", len(corpus))
         scorer = bm25s.BM25(method=self.method, k1=self.k1, b=self.b, delta=self.delta)
         tokens = self._tokens(corpus.contents(), ids=True)
-        self._state |= {"ids": corpus.ids, "order": id_order(corpus.ids), "scorer": None}
-        if any(tokens.ids):
-            scorer.index(tokens, show_progress=False)
-            self._state["scorer"] = scorer
+        has_terms = any(tokens.ids)  # bm25s cannot index a corpus without a single term
+        if has_terms:
+            scorer.index(tokens, show_progress=sys.stderr.isatty(), leave_progress=False)
+        self._state = {
+            "ids": corpus.ids,
+            "order": id_order(corpus.ids),
+            "scorer": scorer if has_terms else None,
+        }
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
         """Score every document for every query, and keep those that share a term."""
-        if "ids" not in self._state:
+        if not self._state:
             raise TrivetError("search before index")
         documents: list[str] = self._state["ids"]
         k = min(k, len(documents))
         rows = np.full((len(ids), k), -1, dtype=np.int64)
         scores = np.zeros((len(ids), k), dtype=np.float32)
+        step = max(1, self.chunk // len(documents))
         with Progress("search", len(ids), "query") as progress:
-            for start in range(0, len(ids), self.chunk):
-                part = texts[start : start + self.chunk]
-                found = torch.from_numpy(self._scores(part, len(documents)))
-                best, values = topk(found, k, self._state["order"])
-                best[values <= 0] = -1
-                rows[start : start + len(part)], scores[start : start + len(part)] = best, values
-                progress.add(len(part))
-        return Ranking(ids, documents, rows, np.where(rows >= 0, scores, 0).astype(np.float32))
+            for start in range(0, len(ids), step):
+                part = slice(start, start + step)
+                found = torch.from_numpy(self._scores(texts[part], len(documents)))
+                rows[part], scores[part] = topk(found, k, self._state["order"])
+                progress.add(len(texts[part]))
+        return Ranking(ids, documents, rows, np.where(rows >= 0, scores, np.float32(0)))
 
     def describe(self) -> dict[str, Any]:
         """The formula and the words."""
@@ -101,12 +119,24 @@ class Bm25:
             "lengths": {},
         }
 
-    def _scores(self, texts: list[str], documents: int) -> Any:
-        out = np.zeros((len(texts), documents), dtype=np.float32)
-        if self._state["scorer"] is not None:
-            for i, words in enumerate(self._tokens(texts, ids=False)):
-                if words:
-                    out[i] = self._state["scorer"].get_scores(words)
+    def _scores(self, texts: list[str], documents: int) -> NDArray[np.float32]:
+        """(Q, N): minus infinity where a document shares no term with the query.
+
+        Sharing is read off the postings, not off the score: a term that stands in most documents
+        weighs 0 in robertson, and in bm25+ and bm25l an absent term weighs more than 0.
+        """
+        out = np.full((len(texts), documents), -np.inf, dtype=np.float32)
+        scorer = self._state["scorer"]
+        if scorer is None:
+            return out
+        starts, postings = scorer.scores["indptr"], scorer.scores["indices"]
+        for i, words in enumerate(self._tokens(texts, ids=False)):
+            terms = scorer.get_tokens_ids(words)
+            if terms:
+                scores = scorer.get_scores_from_ids(terms)
+                for term in set(terms):
+                    sharing = postings[starts[term] : starts[term + 1]]
+                    out[i, sharing] = scores[sharing]
         return out
 
     def _tokens(self, texts: list[str], *, ids: bool) -> Any:
@@ -116,5 +146,10 @@ class Bm25:
         stemmer: Any = Stemmer.Stemmer(self.stemmer) if self.stemmer else None
         stop = self.stop_words if self.stop_words is not None else []
         return bm25s.tokenize(
-            texts, stopwords=stop, stemmer=stemmer, return_ids=ids, show_progress=False
+            texts,
+            stopwords=stop,
+            stemmer=stemmer,
+            return_ids=ids,
+            show_progress=ids and sys.stderr.isatty(),
+            leave=False,
         )

@@ -29,21 +29,25 @@ def id_order(ids: Sequence[str]) -> NDArray[np.int64]:
 
 
 def topk(scores: Tensor, k: int, order: NDArray[np.int64]) -> Found:
-    """The best k columns of each row of (Q, N) scores; rows of the result are in order."""
+    """The best k columns of each row of (Q, N) scores; rows of the result are in order.
+
+    A score of minus infinity says that the document was not found: its row is -1.
+    """
     scores = scores.float().cpu()
     k = min(k, scores.shape[1])
     values, columns = torch.topk(scores, k, dim=1)
     if bool(torch.isnan(values).any()):
         raise TrivetError("a score is not a number", fix="Look at the model's vectors")
-    cut = values[:, -1:]
-    shared = (scores >= cut).sum(1) > k
     rows, best = columns.numpy().copy(), values.numpy().copy()
+    cut = values[:, -1:]
+    shared = ((scores >= cut).sum(1) > k) & torch.isfinite(cut[:, 0])
     for query in torch.nonzero(shared).flatten().tolist():
-        row = scores[query].numpy()
-        candidates = np.nonzero(row >= best[query, -1])[0]
-        chosen = candidates[np.lexsort((-order[candidates], -row[candidates]))][:k]
-        rows[query], best[query] = chosen, row[chosen]
-    return _sorted(rows, best, order[rows])
+        tied = np.nonzero(scores[query].numpy() == best[query, -1])[0]
+        places = best[query] == best[query, -1]
+        count = int(places.sum())
+        rows[query, places] = tied[np.argpartition(-order[tied], count - 1)[:count]]
+    rows, best = _sorted(rows, best, order[rows])
+    return np.where(np.isneginf(best), -1, rows), best
 
 
 def merge(first: Found, second: Found, k: int, order: NDArray[np.int64]) -> Found:
