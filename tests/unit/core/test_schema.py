@@ -1,4 +1,3 @@
-import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -58,19 +57,6 @@ class NotAData:
 
 def here(cls):
     return f"{__name__}.{cls.__name__}"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this())
-
-
-def _this():
-    import types
-
-    module = types.ModuleType(__name__)
-    module.__dict__.update(globals())
-    return module
 
 
 def make(path="stage", **values):
