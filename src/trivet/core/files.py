@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -59,16 +60,19 @@ def whole_folder(path: Path) -> Generator[Path]:
     earlier, killed attempt left there is removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.part"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.old)?\.part")
+    for item in path.parent.iterdir():
+        if leftover.fullmatch(item.name):
+            shutil.rmtree(item, ignore_errors=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old.part")
     aside.mkdir()
     try:
         yield aside
         for folder in [aside, *(item for item in aside.rglob("*") if item.is_dir())]:
             sync_folder(folder)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(old)  # never half deleted under its name
         aside.rename(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -77,3 +81,4 @@ def whole_folder(path: Path) -> Generator[Path]:
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
