@@ -75,10 +75,10 @@ def whole_folder(path: Path) -> Generator[Path]:
             path.rename(old)  # never half deleted under its name
         aside.rename(path)
         sync_folder(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         if error.errno == 28:  # ENOSPC
             raise TrivetError("the disk is full", where=str(path), fix="Free some space") from None
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
