@@ -106,7 +106,6 @@ def plan(train: Train) -> list[Step]:
     last = names.index(train.until) if train.until else len(names) - 1
     parent = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
     steps: list[Step] = []
-    previous: Artifact | None = parent
     key = parent.key if parent else None
     again = False
     for i, name in enumerate(names[: last + 1]):
@@ -115,6 +114,11 @@ def plan(train: Train) -> list[Step]:
             continue
         stage = _seeded(train, name, last)
         parents = [key] if key else []
+        try:
+            stage.accept(bool(parents))
+        except ConfigError as error:
+            where = f"stages.{name}"
+            raise ConfigError(error.what, where=where, fix=error.fix) from None
         key = artifact_key(name, stage.version, content(stage), parents)
         found = train.store.find(name, key)
         if i < first:
@@ -132,9 +136,7 @@ def plan(train: Train) -> list[Step]:
         elif found is not None:
             steps.append(Step(name, stage, key, "reuse", "finished before", found))
         else:
-            reason = "not made yet" if i == 0 or previous or parents else "no parent yet"
-            steps.append(Step(name, stage, key, "run", reason, None))
-        previous = found
+            steps.append(Step(name, stage, key, "run", "not made yet", None))
     return steps
 
 
@@ -146,7 +148,7 @@ def _seeded(train: Train, name: str, last: int) -> Stage:
     under_study = names.index(train.seed_from) if train.seed_from else last
     if train.seed is not None and names.index(name) >= under_study:
         changes["seed"] = train.seed
-    if train.debug.steps is not None or train.debug.one_batch:
+    if stage.fit is not None and (train.debug.steps is not None or train.debug.one_batch):
         steps = train.debug.steps if train.debug.steps is not None else stage.fit.steps
         one_batch = train.debug.one_batch or stage.fit.one_batch
         changes["fit"] = dataclasses.replace(stage.fit, steps=steps, one_batch=one_batch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -23,10 +23,8 @@ from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
 from trivet.losses.false_negatives import false_negatives
 from trivet.losses.infonce import infonce
-from trivet.models.backbone import Backbone
-from trivet.models.dense import Dense, Pooling
-from trivet.models.layout import load_dense, position_limit, save_dense
-from trivet.models.tokens import Tokenizer
+from trivet.models.dense import Dense
+from trivet.models.layout import load_dense, save_dense
 from trivet.optim.adamw import OptimizerConfig
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
@@ -36,34 +34,12 @@ from trivet.training.settings import Fit
 log = logging.getLogger("trivet")
 
 
-@dataclass
-class Sides:
-    """A text for each side."""
-
-    query: str = ""
-    """Stands before every query."""
-    document: str = ""
-    """Stands before every document."""
-
-
-@dataclass
-class Lengths:
-    """Content tokens for each side; prompts and special tokens come on top."""
-
-    query: int = 128
-    """Longer queries are cut."""
-    document: int = 128
-    """Longer documents are cut."""
-
-
 @dataclass(kw_only=True)
 class Pretrain:
     """The config of the stage."""
 
     version: ClassVar[int] = 1
 
-    backbone: Backbone
-    """Where the encoder comes from."""
     data: Mixture
     """Pairs, from one source or many."""
     optim: OptimizerConfig
@@ -74,12 +50,6 @@ class Pretrain:
     """Scores are divided by it before the softmax."""
     mask_false_negatives: bool = True
     """Documents known to answer a query are no negatives of it."""
-    pooling: Pooling = "mean"
-    """How token vectors become one."""
-    lengths: Lengths = field(default_factory=Lengths)
-    """Content tokens of each side."""
-    prompts: Sides = field(default_factory=Sides)
-    """Prompts of the model; a source can bring its own."""
     clean: Clean | None = None
     """Decontamination against the benches that will be reported."""
     dev: Dev | None = None
@@ -94,9 +64,18 @@ class Pretrain:
         if self.fit.batch < 2:
             raise ConfigError("in-batch negatives need at least 2 rows", where="fit.batch")
 
+    def accept(self, has_parent: bool) -> None:
+        """There must be a model to train."""
+        if not has_parent:
+            raise ConfigError(
+                "there is no model to train", fix="Put a start before it, or set parent"
+            )
+
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Load, clean the data, train, save."""
-        model = self._model(parent, work)
+        if parent is None:
+            raise ConfigError("a parent is required", where=work.stage)
+        model = load_dense(parent.path, budget=work.run.machine.micro_tokens)
         tables = [source.open(work.run.cache) for source in self.data.sources]
         for table in tables:
             if table.kind != "pairs":
@@ -151,26 +130,6 @@ class Pretrain:
             "in_domain": sorted(report["in_domain"]) if report else [],
         }
         return work.save(lambda folder: save_dense(model, folder), facts)
-
-    def _model(self, parent: Artifact | None, work: Work) -> Dense:
-        budget = work.run.machine.micro_tokens
-        if parent is not None:
-            model = load_dense(parent.path, budget=budget)
-            encoder, inner = model.encoder, model.tokenizer.inner
-        else:
-            encoder, inner = self.backbone.load()
-        lengths = {"query": self.lengths.query, "document": self.lengths.document}
-        prompts = {"query": self.prompts.query, "document": self.prompts.document}
-        limit = position_limit(encoder)
-        tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=limit)
-        for side, length in lengths.items():
-            if tokenizer.total(side) < length:
-                raise ConfigError(
-                    f"{length} content tokens do not fit the encoder's {limit} positions",
-                    where=f"lengths.{side}",
-                    fix=f"At most {limit - tokenizer.specials} less the prompt",
-                )
-        return Dense(encoder, tokenizer, pooling=self.pooling, budget=budget)
 
 
 @dataclass(frozen=True)

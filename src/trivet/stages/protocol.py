@@ -18,7 +18,11 @@ class Stage(Protocol):
 
     version: ClassVar[int]
     seed: int
-    fit: Any
+    fit: Any  # training.settings.Fit, or None where nothing is trained
+
+    def accept(self, has_parent: bool) -> None:
+        """Refuse a place in the pipeline that cannot work, before anything runs."""
+        ...
 
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Make the artifact."""
