@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trivet.bench.metrics import Values, measure
+from trivet.bench.metrics import Values, check_depth, measure
 from trivet.bench.task import Task
 from trivet.bench.validate import validate
 from trivet.core.records import Ranking
@@ -30,6 +30,7 @@ class Result:
 
 def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) -> Result:
     """Measure a retriever; a query that finds nothing counts as 0."""
+    check_depth(metrics, k)
     began = time.perf_counter()
     retriever.index(task.corpus)
     indexed = time.perf_counter()

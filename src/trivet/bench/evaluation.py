@@ -9,6 +9,7 @@ from typing import Any
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
 from trivet.bench.ledger import Ledger
+from trivet.bench.metrics import check_depth
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Machine
 from trivet.retrieval.protocol import Retriever
@@ -30,9 +31,10 @@ class Evaluation:
     """Rows are appended here."""
 
     def __post_init__(self) -> None:
-        """At least one document a query."""
+        """At least one document a query, and as many as the metrics look at."""
         if self.k < 1:
             raise ConfigError("must be at least 1", where="k")
+        check_depth(self.bench.metrics, self.k)
 
     def run(self, command: str) -> list[dict[str, Any]]:
         """Evaluate task by task; a row is in the ledger before the next task begins."""

@@ -49,7 +49,11 @@ class Folder:
             if document not in known:
                 raise DataError(f"document {document} is not in the corpus", where=where)
             qrels.setdefault(query, {})[document] = grade
+        judged = len(qrels)
         qrels = {query: grades for query, grades in qrels.items() if max(grades.values()) > 0}
+        if len(qrels) < judged:
+            left_out = judged - len(qrels)
+            log.warning("%s: %d queries without a relevant document left out", folder, left_out)
         if not qrels:
             where = str(qrels_file(folder, self.split))
             raise DataError("no query has a relevant document", where=where)

@@ -23,30 +23,42 @@ from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
 from trivet.core.lock import only_one
 from trivet.core.machine import hardware
+from trivet.core.tables import lines
 from trivet.core.versions import git_revision, library_versions
 
-FIELDS: dict[str, type | tuple[type, ...]] = {
-    "id": str,
-    "time": str,
-    "trivet": str,
-    "bench": str,
-    "task": str,
-    "split": str,
-    "data": str,
-    "documents": int,
-    "queries": int,
-    "k": int,
-    "retriever": dict,
+FIELDS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "time": (str,),
+    "trivet": (str,),
+    "bench": (str,),
+    "task": (str,),
+    "split": (str,),
+    "data": (str,),
+    "documents": (int,),
+    "queries": (int,),
+    "k": (int,),
+    "drop_self": (bool,),
+    "retriever": (dict,),
     "seed": (int, type(None)),
-    "in_domain": bool,
-    "metrics": dict,
-    "seconds": dict,
-    "libraries": dict,
+    "in_domain": (bool,),
+    "metrics": (dict,),
+    "seconds": (dict,),
+    "libraries": (dict,),
     "git": (dict, type(None)),
-    "hardware": dict,
-    "command": str,
-    "per_query": str,
-    "ranking": str,
+    "hardware": (dict,),
+    "command": (str,),
+    "per_query": (str,),
+    "ranking": (str,),
+}
+RETRIEVER: dict[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "model": (str,),
+    "model_key": (str, type(None)),  # None: nothing was learned
+    "precision": (str,),
+    "prompts": (dict,),
+    "lengths": (dict,),
+    "in_domain": (list,),
+    "trained_on": (list, type(None)),  # None: not known
 }
 
 
@@ -77,29 +89,33 @@ class Ledger:
         line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with only_one(lock, wait=60, what="the ledger"), self.path.open("ab+") as stream:
-            if stream.seek(0, os.SEEK_END) > 0:
-                stream.seek(-1, os.SEEK_END)
-                if stream.read(1) != b"\n":  # a writer was killed inside its line
-                    stream.write(b"\n")
-            stream.write(line.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        with only_one(lock, wait=60, what="the ledger"):
+            _append(self.path, line.encode())
 
     def read(self) -> Iterator[dict[str, Any]]:
         """All rows, checked; a torn line is an error that names it."""
         if not self.path.is_file():
             return
-        with self.path.open(encoding="utf-8") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    row = json.loads(line)
-                    check(row)
-                except (json.JSONDecodeError, DataError) as error:
-                    fix = "Delete the line: its writer was stopped before it was done"
-                    what = f"not a ledger row ({error})"
-                    raise DataError(what, where=f"{self.path}:{number}", fix=fix) from None
-                yield row
+        for number, line in lines(self.path):
+            try:
+                row = json.loads(line)
+                check(row)
+            except (json.JSONDecodeError, DataError) as error:
+                fix = "Delete the line if its writer was stopped before it was done"
+                what = f"not a ledger row ({error})"
+                raise DataError(what, where=f"{self.path}:{number}", fix=fix) from None
+            yield row
+
+
+def _append(path: Path, line: bytes) -> None:
+    """One write for the whole line; a line whose writer was killed is closed, and stays apart."""
+    with path.open("ab+", buffering=0) as stream:
+        if stream.seek(0, os.SEEK_END) > 0:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                line = b"\n" + line
+        stream.write(line)
+        os.fsync(stream.fileno())
 
 
 def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
@@ -116,6 +132,7 @@ def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
         "documents": len(task.corpus),
         "queries": len(task.queries),
         "k": result.k,
+        "drop_self": task.drop_self,
         "retriever": retriever,
         "seed": retriever.pop("train_seed", None),
         "in_domain": task.name in retriever.get("in_domain", []),
@@ -126,6 +143,7 @@ def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
         "hardware": hardware(),
         "command": command,
     }
+    _check_numbers(row, "ledger row")
     identifier = json_digest([row, os.getpid(), time.time_ns()])[:16]
     files = {
         "per_query": f"per_query/{identifier}.json",
@@ -135,15 +153,35 @@ def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
 
 
 def check(row: dict[str, Any]) -> None:
-    """Refuse a row that lacks a field, holds a wrong type, or a metric that is no number."""
-    for name, kind in FIELDS.items():
-        if name not in row:
-            raise DataError(f"no field {name}", where="ledger row")
-        if not isinstance(row[name], kind):
-            raise DataError(f"field {name} holds {type(row[name]).__name__}", where="ledger row")
+    """Refuse a row that lacks a field, holds a wrong type, or a number that is none."""
+    if type(row) is not dict:
+        raise DataError("not an object", where="ledger row")
+    _check_fields(row, FIELDS, "ledger row")
+    _check_fields(row["retriever"], RETRIEVER, "ledger row's retriever")
     unknown = sorted(row.keys() - FIELDS.keys())
     if unknown:
         raise DataError(f"unknown field {unknown[0]}", where="ledger row")
     for name, value in row["metrics"].items():
-        if not isinstance(value, float) or not math.isfinite(value):
+        if type(value) is not float:
             raise DataError(f"metric {name} is {value}", where="ledger row")
+    _check_numbers(row, "ledger row")
+
+
+def _check_fields(row: dict[str, Any], fields: dict[str, tuple[type, ...]], where: str) -> None:
+    for name, kinds in fields.items():
+        if name not in row:
+            raise DataError(f"no field {name}", where=where)
+        if type(row[name]) not in kinds:  # exact: True is no number
+            raise DataError(f"field {name} holds {type(row[name]).__name__}", where=where)
+
+
+def _check_numbers(value: Any, where: str) -> None:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"{value} is not a number", where=where)
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_numbers(item, f"{where}, {name}")
+    if isinstance(value, list):
+        for item in value:
+            _check_numbers(item, where)

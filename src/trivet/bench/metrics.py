@@ -27,6 +27,14 @@ def parse(metric: str) -> tuple[str, int | None]:
     return name, int(cut) if cut else None
 
 
+def check_depth(metrics: list[str], k: int) -> None:
+    """Refuse a cut-off that k documents a query cannot fill: recall@100 of 10 is recall@10."""
+    for metric in metrics:
+        if (parse(metric)[1] or 0) > k:
+            what = f"{metric} needs {parse(metric)[1]} documents a query, k is {k}"
+            raise ConfigError(what, where="k", fix="Raise k, or leave the metric out")
+
+
 def measure(ranking: Ranking, qrels: Qrels, metrics: list[str]) -> dict[str, Values]:
     """Each metric for each query, in the ranking's order of queries."""
     out = {metric: np.zeros(len(ranking.queries)) for metric in metrics}

@@ -20,6 +20,8 @@ def validate(ranking: Ranking, queries: list[str]) -> None:
         found = ranking.rows[i] >= 0
         rows, scores = ranking.rows[i][found], ranking.scores[i][found]
         where = f"ranking of query {query}"
+        if len(rows) and int(rows.max()) >= len(ranking.documents):
+            raise TrivetError("a row names no document", where=where)
         if not np.isfinite(scores).all():
             raise TrivetError("a score is not finite", where=where)
         if len(np.unique(rows)) < len(rows):

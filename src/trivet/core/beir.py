@@ -88,7 +88,7 @@ def _qrels_fields(path: Path) -> Iterator[tuple[int, list[Any]]]:
     for line, content in lines(path):
         fields = content.split("\t") if "\t" in content else content.split()
         fields = [item.strip() for item in fields]
-        header = line == 1 and not fields[-1].lstrip("+-").isdigit()
+        header = line == 1 and not any(map(str.isdigit, fields[-1]))
         if any(fields) and not header:
             yield line, fields
 
