@@ -29,6 +29,8 @@ class Evaluation:
     """Documents retrieved per query."""
     ledger: str = "results/ledger.jsonl"
     """Rows are appended here."""
+    label: str = ""
+    """What tables call the rows; empty is the model's name."""
 
     def __post_init__(self) -> None:
         """At least one document a query, and as many as the metrics look at."""
@@ -42,5 +44,6 @@ class Evaluation:
         rows: list[dict[str, Any]] = []
         for folder in self.bench.tasks:
             result = evaluate(folder.load(), self.retriever, k=self.k, metrics=self.bench.metrics)
-            rows.append(ledger.add(result, bench=self.bench.name, command=command))
+            row = ledger.add(result, bench=self.bench.name, command=command, label=self.label)
+            rows.append(row)
         return rows

@@ -30,6 +30,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
     "time": (str,),
     "trivet": (str,),
+    "label": (str,),
     "bench": (str,),
     "task": (str,),
     "split": (str,),
@@ -69,9 +70,9 @@ class Ledger:
         """Use a file; it is made with the first row."""
         self.path = path
 
-    def add(self, result: Result, *, bench: str, command: str) -> dict[str, Any]:
+    def add(self, result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:
         """Write a result's scores and ranking, then append its row."""
-        row = make_row(result, bench=bench, command=command)
+        row = make_row(result, bench=bench, command=command, label=label)
         scores = {
             "queries": result.ranking.queries,
             **{name: values.tolist() for name, values in result.per_query.items()},
@@ -118,13 +119,14 @@ def _append(path: Path, line: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def make_row(result: Result, *, bench: str, command: str) -> dict[str, Any]:
-    """The row of a result; its id is a hash of all of it."""
+def make_row(result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:
+    """The row of a result, named by its model if not by a label; its id hashes all of it."""
     task = result.task
     retriever = dict(result.retriever)
     row: dict[str, Any] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "trivet": __version__,
+        "label": label or str(retriever["model"]),
         "bench": bench,
         "task": task.name,
         "split": task.split,

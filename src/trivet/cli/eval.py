@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print one JSON object and nothing else"
     )
     parser.add_argument("--ledger", help="the ledger's file (default results/ledger.jsonl)")
+    parser.add_argument("--label", help="what tables call these rows (default the model's name)")
     parser.add_argument("--config-dir", help="a config folder of your own")
     parser.add_argument("overrides", nargs="*", help="key=value, such as retriever.precision=bf16")
     return parser
@@ -100,7 +101,7 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
             task["split"] = flags.split
     if flags.model:
         config["retriever"]["model"] = flags.model
-    for name in ("k", "ledger"):
+    for name in ("k", "ledger", "label"):
         if getattr(flags, name) is not None:
             config[name] = getattr(flags, name)
 

@@ -49,6 +49,7 @@ class Steps(TrainerCallback):
         if start is not None:
             self.adopt(start)
             self.progress.add(start.step)
+        self.ended = time.monotonic()
 
     def adopt(self, start: checkpoint.Checkpoint) -> None:
         """Go on where a checkpoint ended."""
@@ -57,14 +58,17 @@ class Steps(TrainerCallback):
         self.stopped_early = bool(start.state["stopped_early"])
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Note the time and the rate that this step will use."""
-        self.began = time.monotonic()
+        """Note the rate that this step will use."""
         self.rate = float(self.trainer.lr_scheduler.get_last_lr()[0])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
         self.step = int(state.global_step)
-        self.seconds.append(time.monotonic() - self.began)
+        now = (
+            time.monotonic()
+        )  # from the end of one step to the end of the next: nothing is left out
+        self.seconds.append(now - self.ended)
+        self.ended = now
         self.losses.append(float(self.trainer._tr_loss))
         self.trainer._tr_loss -= self.trainer._tr_loss
         last = self.step >= self.steps
@@ -122,5 +126,5 @@ class Steps(TrainerCallback):
             "steps": self.step,
             "dev": self.best,
             "stopped_early": self.stopped_early,
-            "seconds_per_step": statistics.median(self.seconds) if self.seconds else None,
+            "seconds_per_step": statistics.median(self.seconds[1:] or [0.0]),
         }

