@@ -28,13 +28,17 @@ def resolve_dataset(repo: str, revision: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    if offline():
-        name = "datasets--" + repo.replace("/", "--")
-        ref = Path(HF_HUB_CACHE) / name / "refs" / revision
-        if ref.is_file():
-            return ref.read_text(encoding="utf-8").strip()
+    ref = Path(HF_HUB_CACHE) / ("datasets--" + repo.replace("/", "--")) / "refs" / revision
+    if offline() and ref.is_file():
+        return ref.read_text(encoding="utf-8").strip()
     with hub_failures("dataset", repo, revision):
-        return str(HfApi().dataset_info(repo, revision=revision, timeout=_timeout()).sha)
+        commit = str(HfApi().dataset_info(repo, revision=revision, timeout=_timeout()).sha)
+    # the loader is given the commit, so nothing else remembers for offline use what it was called
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    aside = ref.with_name(f".{ref.name}.{os.getpid()}.part")
+    aside.write_text(commit, encoding="utf-8")
+    aside.replace(ref)
+    return commit
 
 
 def offline() -> bool:
@@ -51,7 +55,9 @@ def hub_failures(kind: str, repo: str, revision: str) -> Generator[None]:
     """Turn whatever the loaders raise into one line: what was wanted, why not, what to do."""
     import httpx
     from huggingface_hub import errors as hub
+    from huggingface_hub.utils import logging as hub_logging
 
+    hub_logging.set_verbosity_error()  # every retry is a warning; the line below says it once
     where = f"{kind} {repo} (revision {revision})"
     by_hand = (
         "Or give a local folder instead of a hub id"
@@ -77,5 +83,8 @@ def hub_failures(kind: str, repo: str, revision: str) -> Generator[None]:
             f"{state} and it is not in the local cache", where=where, fix=by_hand
         ) from None
     except (httpx.HTTPError, hub.HfHubHTTPError, TimeoutError, ConnectionError) as error:
+        if offline():
+            what = "the hub is switched off (HF_HUB_OFFLINE) and it is not in the local cache"
+            raise DataError(what, where=where, fix=by_hand) from None
         what = f"the hub does not answer ({type(error).__name__})"
         raise DataError(what, where=where, fix=f"Try again. {by_hand}") from None

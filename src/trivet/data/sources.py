@@ -150,13 +150,25 @@ def _load_saved(folder: Path, split: str) -> Any:
 def _load_hub(repo: str, subset: str | None, split: str, commit: str) -> Any:
     """The real loader: downloads to its own cache, then reads from there."""
     import datasets
-    from datasets.exceptions import DatasetNotFoundError
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    where = f"dataset {repo} (revision {commit})"
     with hub_failures("dataset", repo, commit):
         try:
-            return datasets.load_dataset(repo, subset, split=split, revision=commit)
-        except DatasetNotFoundError as error:
-            raise DataError(str(error).splitlines()[0], where=f"dataset {repo}") from None
-        except ValueError as error:  # an unknown split or configuration
-            raise DataError(str(error).splitlines()[0], where=f"dataset {repo}") from None
+            found = datasets.load_dataset(repo, subset, split=split, revision=commit)
+        except DatasetGenerationError as error:  # it says nothing itself
+            why = str(error.__cause__ or error).splitlines()[0]
+            fix = "Get the files by hand and give them as path"
+            raise DataError(f"its rows cannot be read ({why})", where=where, fix=fix) from None
+        except (DatasetsError, ValueError) as error:  # no such repository, split, configuration
+            raise DataError(str(error).splitlines()[0], where=where) from None
+    files = [Path(str(item["filename"])) for item in found.cache_files]
+    if any(commit not in path.parts for path in files):  # without a hub the loader takes any
+        raise DataError(
+            "only another revision is in the local cache",
+            where=where,
+            fix="Connect to the hub, or name that revision",
+        )
+    return found
