@@ -1,9 +1,9 @@
-"""`make bench`: trivet against plain sentence-transformers, on the same texts, in the same process.
+"""`make bench`: trivet against plain sentence-transformers, on the same texts, in one process.
 
-Both train all-MiniLM-L6-v2 on the same batches of pairs of mixed lengths, and encode the same texts.
-The peer is a bare loop over its own model, tokenizer and MultipleNegativesRankingLoss, with none of
-its trainer's overhead; trivet is the whole stage, checkpoints and all. Rounds alternate, and a
-ratio is the median over rounds. Nothing here is asserted but that the vectors are the same.
+Both train all-MiniLM-L6-v2 on the same batches of pairs of mixed lengths, and encode the same
+texts. The peer is a bare loop over its own model, tokenizer and MultipleNegativesRankingLoss, with
+none of its trainer's overhead; trivet is the whole stage. Rounds alternate, and a ratio is the
+median over rounds. Nothing here is asserted but that the vectors are the same.
 """
 
 from __future__ import annotations

@@ -64,9 +64,7 @@ class Steps(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
         self.step = int(state.global_step)
-        now = (
-            time.monotonic()
-        )  # from the end of one step to the end of the next: nothing is left out
+        now = time.monotonic()  # from end to end, so that waiting for a batch counts
         self.seconds.append(now - self.ended)
         self.ended = now
         self.losses.append(float(self.trainer._tr_loss))
