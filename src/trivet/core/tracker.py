@@ -75,13 +75,20 @@ class Wandb:
     def log(self, metrics: dict[str, float], step: int) -> None:
         """Send numbers."""
         if self._run is not None:
-            self._run.log(metrics, step=step)
+            try:
+                self._run.log(metrics, step=step)
+            except Exception as error:
+                log.warning("wandb fails (%s): going on without it", error)
+                self._run = None
 
     def close(self) -> None:
         """Finish the wandb run."""
-        if self._run is not None:
-            self._run.finish()
-            self._run = None
+        run, self._run = self._run, None
+        if run is not None:
+            try:
+                run.finish()
+            except Exception as error:
+                log.warning("wandb does not finish (%s)", error)
 
 
 @dataclass
