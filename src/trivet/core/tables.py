@@ -174,7 +174,8 @@ def _split(path: Path) -> tuple[str, str]:
     """A file's kind and its compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in _PACKED[1:] else ""
-    return (suffixes[-1] if suffixes else ""), packed
+    kind = suffixes[-1] if suffixes else ""
+    return (kind + packed if kind == ".parquet" else kind), packed  # parquet packs its own pages
 
 
 def text_field(row: dict[str, Any], name: str, where: str, names: Iterable[str] = ()) -> str:
