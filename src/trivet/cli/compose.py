@@ -41,10 +41,12 @@ def container(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}  # pyright: ignore
 
 
-def unknown_key(error: Exception) -> str | None:
-    """The key of an override that the config does not have, if that is what went wrong."""
+def leave_to_schema(error: Exception, words: list[str]) -> list[str] | None:
+    """The words with an unknown key forced in: the schema refuses it too, and knows what is near."""
     found = re.search(r"Could not override '([^']+)'", str(error))
-    return found.group(1) if found else None
+    if found is None or not any(word.startswith(f"{found.group(1)}=") for word in words):
+        return None
+    return [f"++{word}" if word.startswith(f"{found.group(1)}=") else word for word in words]
 
 
 def plainly(error: Exception) -> TrivetError:

@@ -77,11 +77,18 @@ def _compose(flags: argparse.Namespace) -> Evaluation:
     words = [f"bench={bench}", f"retriever={retriever}", *flags.overrides]
     if extra is not None:
         words.append(f"hydra.searchpath=[file://{extra.resolve()}]")
-    try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            config = compose.container(hydra_compose("eval", overrides=words))
-    except compose.FAILURES as error:
-        raise compose.plainly(error) from None
+
+    def composed(words: list[str]) -> dict[str, Any]:
+        try:
+            with initialize_config_dir(str(config_folder()), version_base="1.3"):
+                return compose.container(hydra_compose("eval", overrides=words))
+        except compose.FAILURES as error:
+            forced = compose.leave_to_schema(error, words)
+            if forced is not None:
+                return composed(forced)
+            raise compose.plainly(error) from None
+
+    config = composed(words)
     _set(config, flags, path if bench == "folder" and flags.bench != "folder" else None)
     return build(config)
 

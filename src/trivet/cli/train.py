@@ -64,10 +64,9 @@ def _hydra(words: list[str], own: set[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(job)()
     except compose.FAILURES as error:
-        key = compose.unknown_key(error)
-        if key is not None and any(word.startswith(f"{key}=") for word in words):
-            # let the schema answer: it knows the keys that are near
-            return _hydra([f"++{w}" if w.startswith(f"{key}=") else w for w in words], own)
+        forced = compose.leave_to_schema(error, words)
+        if forced is not None:
+            return _hydra(forced, own)
         raise compose.plainly(error) from None
     if failures:
         raise failures[0]

