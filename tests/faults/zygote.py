@@ -17,9 +17,9 @@ import torch
 from trivet.core import files
 from trivet.core.errors import TrivetError
 from trivet.core.schema import build
-from trivet.stages import pretrain as _  # noqa: F401
 from trivet.stages.pipeline import run
 from trivet.stages.plan import plan
+from trivet.stages.pretrain import Pretrain
 from trivet.training import checkpoint
 
 ROWS = 64
@@ -34,8 +34,8 @@ def config(folder: Path) -> dict:
         "cache": str(folder.parent / "cache"),
         "machine": {"device": "cpu", "threads": 1},
         "stages": {
-            "pretrain": {
-                "_target_": "trivet.stages.pretrain.Pretrain",
+            "start": {
+                "_target_": "trivet.stages.start.Start",
                 "backbone": {
                     "_target_": "trivet.models.backbone.Fresh",
                     "architecture": {
@@ -47,6 +47,9 @@ def config(folder: Path) -> dict:
                         "num_attention_heads": 2,
                     },
                 },
+            },
+            "pretrain": {
+                "_target_": f"{Pretrain.__module__}.{Pretrain.__name__}",
                 "data": {
                     "sources": [
                         {
@@ -66,7 +69,7 @@ def config(folder: Path) -> dict:
                     "save_every": 1,
                     "keep": 2,
                 },
-            }
+            },
         },
     }
 

@@ -42,7 +42,7 @@ def container(config: DictConfig) -> dict[str, Any]:
 
 
 def leave_to_schema(error: Exception, words: list[str]) -> list[str] | None:
-    """The words with an unknown key forced in: the schema refuses it too, and knows what is near."""
+    """The words with an unknown key forced in: the schema, too, refuses it, and knows its like."""
     found = re.search(r"Could not override '([^']+)'", str(error))
     if found is None or not any(word.startswith(f"{found.group(1)}=") for word in words):
         return None

@@ -5,24 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SLACK = 0.15
+
 
 def buckets(lengths: Tensor, budget: int) -> list[Tensor]:
     """Cut rows into groups whose padded size, rows x longest, stays within a budget of tokens.
 
     Rows are sorted by length, longest first, so a budget that does not fit in memory fails at once
-    and not after an hour. A row longer than the budget forms a group alone. Ties keep their order,
-    so equal input gives equal groups.
+    and not after an hour. A row longer than the budget forms a group alone. A group also ends where
+    a row would be padded by more than `SLACK` of the longest, so padding stays below that share
+    however few the groups. Ties keep their order, so equal input gives equal groups.
     """
     if budget < 1:
         raise ValueError(f"a budget of {budget} tokens holds nothing")
     order = torch.sort(lengths, descending=True, stable=True).indices
-    sorted_lengths: list[int] = lengths[order].tolist()
     groups: list[Tensor] = []
-    start = 0
-    while start < len(sorted_lengths):
-        size = max(1, budget // max(1, sorted_lengths[start]))
-        groups.append(order[start : start + size])
-        start += size
+    start, longest = 0, 0
+    for end, length in enumerate([*lengths[order].tolist(), -1]):
+        if end == start:
+            longest = length
+        elif length < (1 - SLACK) * longest or (end + 1 - start) * longest > budget:
+            groups.append(order[start:end])
+            start, longest = end, length
     return groups
 
 

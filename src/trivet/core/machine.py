@@ -20,7 +20,7 @@ class Machine:
     """`auto` takes a GPU where torch finds one."""
     threads: int | None = None
     """CPU threads; null leaves the choice to torch (OMP_NUM_THREADS)."""
-    micro_tokens: int = 8192
+    micro_tokens: int = 4096
     """Padded tokens per micro-batch in training: the bound of activation memory."""
     encode_tokens: int = 16384
     """Padded tokens per batch when only encoding."""

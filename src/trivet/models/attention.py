@@ -1,7 +1,7 @@
 """The attention that is fastest where it runs.
 
-On a CPU, torch's fused attention has a slow backward pass, and plain batched products are faster
-until the score matrix outgrows the caches (see `make bench`); on a GPU the fused one wins.
+In bf16 on a CPU torch's fused attention has a slow backward pass, and plain batched products are
+faster until the score matrix outgrows the caches; in fp32, and on a GPU, the fused one wins.
 Registered with transformers under one name, so any encoder that uses its attention interface
 gets it.
 """
@@ -30,20 +30,34 @@ def attention(
     dropout: float = 0.0,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Plain products for short texts trained on a CPU, torch's fused attention elsewhere."""
+    """Plain products for short texts trained in bf16 on a CPU, the fused ones elsewhere."""
     short = query.shape[2] <= LONGEST_PLAIN and query.shape[1] == key.shape[1]
-    if query.device.type != "cpu" or not short or not torch.is_grad_enabled():
+    on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    if not (on_cpu and short and torch.is_grad_enabled()):
         out, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
         return out, None
+    return plain(module, query, key, value, attention_mask, scaling, dropout), None
+
+
+def plain(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None,
+    dropout: float,
+) -> Tensor:
+    """softmax(q k) v as two batched products, (B, L, H, D)."""
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     scores = torch.matmul(query * scale, key.transpose(2, 3))  # (B, H, L, L)
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+    return torch.matmul(weights, value).transpose(1, 2).contiguous()
 
 
 AttentionInterface.register(NAME, attention)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
@@ -69,6 +70,12 @@ def fit(
     `prepare` turns a batch into what `loss` takes, in a thread, one step ahead. Resumes from the
     newest checkpoint in the stage's folder as `run.resume` says.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrivetError(
+            "training on several ranks is not there yet",
+            where=work.stage,
+            fix="Start one process, without torchrun or accelerate launch",
+        )
     available = len(batches) // settings.accumulate
     steps = available if settings.steps is None else settings.steps
     if not settings.one_batch:
