@@ -1,0 +1,29 @@
+# Two commands: make demo, make test. Each sets up .venv first, once.
+PY := .venv/bin/python
+.PHONY: help setup demo test check bench clean
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.ready  ## make .venv and install everything into it
+
+.venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh
+
+demo: .venv/.ready  ## train a small model on real data, measure it, show a table
+	@bash scripts/demo.sh
+
+test: .venv/.ready  ## run the tests
+	@HF_HUB_OFFLINE=1 $(PY) -m pytest
+
+check: .venv/.ready  ## lint, format, types, spelling
+	@$(PY) -m ruff check src tests experiments
+	@$(PY) -m ruff format --check src tests experiments
+	@$(PY) -m pyright src
+	@.venv/bin/typos src tests docs configs experiments scripts README.md CONTRIBUTING.md CHANGELOG.md
+
+bench: .venv/.ready  ## speed against sentence-transformers, as ratios
+	@$(PY) tests/speed/bench.py
+
+clean:  ## remove .venv and what runs left
+	rm -rf .venv outputs .setup.log .pytest_cache .ruff_cache
