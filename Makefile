@@ -20,7 +20,7 @@ check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m ruff check src tests experiments
 	@$(PY) -m ruff format --check src tests experiments
 	@$(PY) -m pyright src
-	@.venv/bin/typos src tests docs configs experiments scripts README.md CONTRIBUTING.md CHANGELOG.md
+	@.venv/bin/typos src docs configs experiments scripts README.md CONTRIBUTING.md CHANGELOG.md
 
 bench: .venv/.ready  ## speed against sentence-transformers, as ratios
 	@$(PY) tests/speed/bench.py

