@@ -6,6 +6,7 @@ https://arxiv.org/abs/1807.03748; in-batch negatives as in DPR, https://arxiv.or
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -28,7 +29,8 @@ def infonce(
         excluded: (B, N), true where a document must not count as a negative, because it is another
             copy of the positive, or belongs to another copy of the query. Positives always count.
     """
-    scores = queries.float() @ documents.float().T / temperature  # (B, N)
+    dtype = torch.promote_types(queries.dtype, torch.float32)  # never less than fp32
+    scores = queries.to(dtype) @ documents.to(dtype).T / temperature  # (B, N)
     if excluded is not None:
         keep = F.one_hot(positives, documents.shape[0]).bool()
         scores = scores.masked_fill(excluded & ~keep, float("-inf"))

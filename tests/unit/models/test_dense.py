@@ -1,0 +1,119 @@
+import pytest
+import torch
+import yaml
+
+from trivet.core.errors import ArtifactError, ConfigError
+from trivet.core.places import config_folder
+from trivet.models.attention import plain
+from trivet.models.backbone import Fresh, Pretrained
+from trivet.models.dense import Dense
+from trivet.models.layout import load_dense, save_dense
+from trivet.models.tokens import Tokenizer
+
+SHAPE = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+TEXTS = ["one", "a few more words here", "and a text that goes on for quite a while, " * 5]
+
+
+def dense(pooling="mean", prompts=None, length=30) -> Dense:
+    encoder, inner = Fresh(SHAPE).load()
+    prompts = prompts or {"query": "", "document": ""}
+    lengths = {"query": length, "document": length}
+    return Dense(encoder, Tokenizer(inner, prompts=prompts, lengths=lengths, limit=512),
+                 pooling=pooling).eval()  # fmt: skip
+
+
+@torch.no_grad()
+def vectors(model: Dense, side="document", budget=10_000):
+    model.budget = budget
+    return model(model.tokenizer(TEXTS, side).ids)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_sentence_transformers_gives_the_same_vectors(pooling, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    model = dense(pooling, {"query": "ask: ", "document": "say: "})
+    save_dense(model, tmp_path)
+    theirs = SentenceTransformer(str(tmp_path), device="cpu")
+    for side in ("query", "document"):
+        expected = theirs.encode(TEXTS, prompt_name=side, convert_to_tensor=True)
+        torch.testing.assert_close(vectors(model, side), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(vectors(load_dense(tmp_path).eval(), side), expected,
+                                   atol=1e-5, rtol=0)  # fmt: skip
+
+
+def test_micro_batches_do_not_change_vectors():
+    model = dense()
+    torch.testing.assert_close(vectors(model, budget=1), vectors(model), atol=1e-6, rtol=0)
+
+
+def test_lengths_count_content_and_prompts_come_on_top():
+    tokenizer = dense(prompts={"query": "ask: ", "document": ""}, length=4).tokenizer
+    assert tokenizer(TEXTS, "document").ids.lengths.tolist() == [3, 6, 6]
+    assert tokenizer(TEXTS, "query").ids.lengths.tolist() == [5, 8, 8]
+    assert tokenizer(TEXTS, "document").truncated == 2
+    tokenizer.limit = 5
+    assert tokenizer.total("query") == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("ettin17m_random", 16_797_440), ("ettin32m_random", 31_883_136)]
+)
+def test_ettins_shapes_have_its_parameters(name, count):
+    text = (config_folder() / "backbone" / f"{name}.yaml").read_text()
+    encoder, _ = Fresh(yaml.safe_load(text)["architecture"]).load()
+    assert sum(p.numel() for p in encoder.parameters()) == count
+
+
+def test_random_weights_do_not_move_the_runs_generator():
+    torch.manual_seed(1)
+    first = torch.rand(1)
+    torch.manual_seed(1)
+    Fresh(SHAPE, seed=5).load()
+    assert torch.equal(torch.rand(1), first)
+
+
+def test_the_first_layers_can_be_kept_alone(tmp_path):
+    save_dense(dense(), tmp_path)
+    encoder, _ = Pretrained(path=str(tmp_path), layers=1).load()
+    assert len(encoder.encoder.layer) == encoder.config.num_hidden_layers == 1
+    with pytest.raises(ConfigError, match="between 1 and 2"):
+        Pretrained(path=str(tmp_path), layers=3).load()
+
+
+def test_what_is_not_a_dense_model_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ArtifactError, match=r"no modules\.json"):
+        load_dense(tmp_path)
+    save_dense(dense(), tmp_path)
+    modules = (tmp_path / "modules.json").read_text()
+    (tmp_path / "modules.json").write_text(modules.replace("Normalize", "Dense"))
+    with pytest.raises(ArtifactError, match="Transformer, Pooling, Dense"):
+        load_dense(tmp_path)
+
+
+def test_a_checksum_or_a_package_that_is_not_there_is_refused(tmp_path):
+    save_dense(dense(), tmp_path)
+    with pytest.raises(ConfigError, match="checksum"):
+        Pretrained(path=str(tmp_path), checksums={"model.safetensors": "0"}).load()
+    with pytest.raises(ConfigError, match=r"trivet\[demo\]"):
+        Pretrained(package="no_such_package:model").load()
+
+
+def test_plain_attention_equals_the_fused_one_forward_and_backward():
+    draw = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, 5, 4, generator=draw, requires_grad=True) for _ in range(3))
+    mask = torch.ones(2, 1, 5, 5, dtype=torch.bool)
+    mask[1, :, :, 3:] = False
+    mine = plain(torch.nn.Identity(), q, k, v, mask, None, 0.0)
+    theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
+    torch.testing.assert_close(mine, theirs)
+    grads = [torch.autograd.grad(out.sin().sum(), (q, k, v)) for out in (mine, theirs)]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
