@@ -18,7 +18,7 @@ SHAPE = {
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
-WORDS = "fox whale hill river stone cloud winter bread paper lamp road music".split()
+WORDS = ["fox", "whale", "hill", "river", "stone", "cloud", "winter", "bread", "paper", "road"]
 
 
 class Counting(torch.nn.Module):
