@@ -112,6 +112,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(
             f"cannot be unpacked ({error})", where=f"{path}:{number + 1}", fix="Get the file again"
         ) from None
+    except OSError as error:  # no permission, a disk or a network folder that fails
+        raise DataError(
+            f"cannot be read ({error.strerror or error})", where=f"{path}:{number + 1}"
+        ) from None
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
@@ -120,7 +124,11 @@ def _json_rows(path: Path) -> Iterator[Row]:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            if "\\ud" in line or "\\uD" in line:  # half of an escaped pair is no text
+                json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"not Unicode ({error.reason})", where=f"{path}:{number}") from None
+        except (ValueError, RecursionError) as error:  # ValueError: an endless integer, too
             raise DataError(f"not JSON ({error})", where=f"{path}:{number}") from None
         if not isinstance(row, dict):
             raise DataError("not a JSON object", where=f"{path}:{number}")
@@ -140,6 +148,10 @@ def _separated(path: Path, kind: str) -> Iterator[Row]:
         header = next(reader, None)
         if header is None:
             return
+        for name in header:
+            if header.count(name) > 1:
+                fix = "Rename one of them"
+                raise DataError(f"two columns {name!r}", where=f"{path}:1", fix=fix)
         for fields in reader:
             if not fields or fields == [""]:
                 continue
@@ -162,7 +174,13 @@ def _parquet(path: Path) -> Iterator[Row]:
             number = 0
             for group in range(table.num_row_groups):  # all at once would hold on to every one read
                 for batch in table.iter_batches(batch_size=4096, row_groups=[group]):
-                    for row in batch.to_pylist():
+                    try:
+                        found = batch.to_pylist()
+                    except UnicodeDecodeError as error:
+                        last = number + len(batch)
+                        what = f"not UTF-8 ({error.reason}), in this row or before row {last + 1}"
+                        raise DataError(what, where=f"{path}:{number + 1}") from None
+                    for row in found:
                         number += 1
                         yield number, row
     except (pa.ArrowException, OSError) as error:

@@ -38,4 +38,4 @@ def beir_pairs(folder: Path, split: str) -> Iterator[Record]:
             raise DataError(f"document {document} is not in the corpus", where=where)
         if not documents[document]:
             raise DataError(f"document {document} is empty", where=where)
-        yield Record(queries[query], [documents[document]], [])
+        yield Record(queries[query], [documents[document]], [], where)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.tables import text_field
 from trivet.data.table import Kind, Record, parse_list
+
+_LARGEST = float(np.finfo(np.float32).max)  # a larger one would be infinite in Arrow
 
 
 @dataclass
@@ -55,23 +58,23 @@ class Columns:
         """The columns that are mapped."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
-    def record(self, row: dict[str, Any], where: str, source: str) -> Record:
+    def record(self, row: dict[str, Any], where: str) -> Record:
         """A row as a record; what is missing or empty is named, with its place."""
         if self.text is not None:
-            return Record("", [text_field(row, self.text, where)], [])
+            return Record("", [text_field(row, self.text, where)], [], where)
         query = text_field(row, str(self.query), where)
         if self.positive is not None:
             documents = [text_field(row, self.positive, where)]
             for name in self.negatives or []:
                 documents += self._negatives(row, name, where)
-            return Record(query, documents, [])
+            return Record(query, documents, [], where)
         documents = _column(row, str(self.documents), _document, where)
         scores = _column(row, str(self.scores), _score, where)
         if len(documents) != len(scores):
             raise DataError(f"{len(documents)} documents, {len(scores)} scores", where=where)
         if not documents:
             raise DataError("the list of documents is empty", where=where)
-        return Record(query, documents, scores)
+        return Record(query, documents, scores, where)
 
     def _negatives(self, row: dict[str, Any], name: str, where: str) -> list[str]:
         if name in row and not isinstance(row[name], str):
@@ -94,7 +97,9 @@ def _document(value: Any) -> str:
 
 
 def _score(value: Any) -> float:
+    if isinstance(value, bool):
+        raise DataError("a score is bool, not a number")
     score = float(value)
-    if not math.isfinite(score):
-        raise DataError(f"a score is not a finite number ({value})")
+    if not abs(score) <= _LARGEST:  # nor is nan
+        raise DataError(f"a score is not a finite number of 32 bits ({value})")
     return score

@@ -85,13 +85,12 @@ class Overlap:
 def decontaminate(table: Table, protected: Protected) -> tuple[Table, Overlap]:
     """Drop the rows of a table that overlap a task; an in-domain source is counted and kept."""
     found = Overlap(table.name, protected.task, in_domain=table.in_domain)
-    keep: list[int] = []
+    clean = np.ones(len(table), dtype=np.bool_)
     for position, query, documents in table.texts():
         found.rows += 1
         if _overlaps(query, documents, protected, found) and not table.in_domain:
             found.dropped += 1
-        else:
-            keep.append(position)
+            clean[position] = False
     if found.in_corpus > _OWN * found.rows and not table.in_domain:
         raise ConfigError(
             f"{found.in_corpus} of {found.rows} rows have their document in the corpus of "
@@ -101,7 +100,7 @@ def decontaminate(table: Table, protected: Protected) -> tuple[Table, Overlap]:
         )
     if found.dropped == 0:
         return table, found
-    return table.keep(np.array(keep, dtype=np.int64)), found
+    return table.keep(np.flatnonzero(clean)), found
 
 
 def _overlaps(query: str, documents: list[str], test: Protected, found: Overlap) -> bool:

@@ -126,14 +126,14 @@ def _layout(mixture: Mixture, per_epoch: NDArray[np.int64], seed: int) -> NDArra
     numbers = np.arange(len(per_epoch))
     if mixture.order == "sequential":
         return np.tile(np.repeat(numbers, per_epoch), mixture.epochs)
-    counts = per_epoch * mixture.epochs
-    if mixture.order == "temperature":
-        shares = per_epoch ** (1.0 / mixture.temperature)
-        exact = counts.sum() * shares / shares.sum()
-        whole = np.floor(exact).astype(np.int64)
-        left = int(counts.sum() - whole.sum())  # goes to the largest remainders
-        whole[np.argsort(whole - exact, kind="stable")[:left]] += 1
-        counts = whole
-    plan = np.repeat(numbers, counts)
-    np.random.Generator(np.random.PCG64(derive(seed, "order"))).shuffle(plan)
-    return plan
+    random = np.random.Generator(np.random.PCG64(derive(seed, "order")))
+    if mixture.order == "proportional":  # shuffled by epoch: none begins before the last has ended
+        plan = np.repeat(numbers, per_epoch)
+        return np.concatenate([random.permutation(plan) for _ in range(mixture.epochs)])
+    total = int(per_epoch.sum()) * mixture.epochs
+    shares = per_epoch ** (1.0 / mixture.temperature)
+    exact = total * shares / shares.sum()
+    counts = np.floor(exact).astype(np.int64)
+    left = total - int(counts.sum())  # goes to the largest remainders
+    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
+    return random.permutation(np.repeat(numbers, counts))

@@ -34,8 +34,8 @@ class Source:
     """The hub dataset's configuration."""
     revision: str = unkeyed("main")
     """The hub dataset's revision; a commit hash pins it."""
-    path: str | None = unkeyed(None)
-    """A file, a folder of files, or a folder that `datasets` saved."""
+    path: str | list[str] | None = unkeyed(None)
+    """A file, a list of files, a folder of files, or a folder that `datasets` saved."""
     beir: str | None = unkeyed(None)
     """A folder in BEIR layout: each query with each of its relevant documents."""
     split: str = "train"
@@ -52,6 +52,14 @@ class Source:
         """Exactly one origin, known sides, columns that fit."""
         if sum(origin is not None for origin in (self.hub, self.path, self.beir)) != 1:
             raise ConfigError("give exactly one of hub, path and beir", where=self.name)
+        if self.hub is None and (self.subset is not None or self.revision != "main"):
+            what = "subset and revision belong to a hub dataset"
+            raise ConfigError(what, where=self.name, fix="Leave them out")
+        if self.beir is not None and self.columns.mapping():
+            fix = "Leave them out"
+            raise ConfigError("a BEIR folder has columns of its own", where="columns", fix=fix)
+        if self.path == []:
+            raise ConfigError("the list names no file", where="path")
         if self.beir is None and self.columns.kind is None:
             fix = "Map query and positive, query and documents and scores, or text"
             raise ConfigError("no columns are mapped", where="columns", fix=fix)
@@ -87,7 +95,7 @@ class Source:
         records = (
             beir_pairs(self._folder(self.beir), self.split)
             if self.beir is not None
-            else (self.columns.record(row, where, self.name) for where, row in self._rows())
+            else (self.columns.record(row, where) for where, row in self._rows())
         )
         for count, record in enumerate(records):
             if count == self.limit:
@@ -99,7 +107,7 @@ class Source:
             commit = resolve_dataset(self.hub, self.revision)
             for i, row in enumerate(_load_hub(self.hub, self.subset, self.split, commit)):
                 yield f"{self.hub} row {i}", row
-        elif (folder := Path(str(self.path)).expanduser()).is_dir() and _saved(folder):
+        elif isinstance(self.path, str) and _saved(folder := Path(self.path).expanduser()):
             for i, row in enumerate(_load_saved(folder, self.split)):
                 yield f"{folder} row {i}", row
         else:
@@ -110,6 +118,12 @@ class Source:
     def _files(self) -> list[Path]:
         if self.beir is not None:
             return beir_files(self._folder(self.beir), self.split)
+        if isinstance(self.path, list):
+            files = [Path(item).expanduser() for item in self.path]
+            for item in files:
+                if not item.is_file():
+                    raise DataError("no such file", where=str(item))
+            return files
         path = Path(str(self.path)).expanduser()
         if path.is_file():
             return [path]
@@ -137,7 +151,13 @@ def _saved(folder: Path) -> bool:
 def _load_saved(folder: Path, split: str) -> Any:
     from datasets import DatasetDict, load_from_disk
 
-    found = load_from_disk(folder)
+    try:
+        found = load_from_disk(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: a state without files
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fix = "Save the dataset again with save_to_disk"
+        what = f"not a dataset that was saved whole ({why})"
+        raise DataError(what, where=str(folder), fix=fix) from None
     if isinstance(found, DatasetDict):
         if split not in found:
             raise DataError(

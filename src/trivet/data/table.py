@@ -38,6 +38,7 @@ class Record:
     query: str
     documents: list[str]
     scores: list[float]
+    where: str = ""  # the file and line it came from
 
 
 def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) -> None:
@@ -52,13 +53,14 @@ def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) 
                 pa.ipc.new_file(sink, _SCHEMA) as writer,
             ):
                 for rows in _in_chunks(records):
-                    widths = {len(row.documents) for row in rows}
-                    width = widths.pop() if width is None else width
-                    if widths - {width}:
-                        raise DataError(
-                            f"{name}: rows hold {sorted(widths | {width})} documents",
-                            fix="All rows of a source must have as many",
-                        )
+                    width = len(rows[0].documents) if width is None else width
+                    for row in rows:
+                        if len(row.documents) != width:
+                            raise DataError(
+                                f"{len(row.documents)} documents where the first row has {width}",
+                                where=row.where or name,
+                                fix="All rows of a source must have as many",
+                            )
                     columns = [
                         [row.query for row in rows],
                         [row.documents for row in rows],

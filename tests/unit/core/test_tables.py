@@ -2,7 +2,9 @@ import csv
 import gzip
 import json
 import random
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -85,7 +87,19 @@ def test_quotes_join_lines_in_csv_and_are_signs_in_tsv(tmp_path):
 
 @pytest.mark.parametrize("packed", PACKED)
 @pytest.mark.parametrize(
-    "line", ['{"a": 1', "[1]", "3", "nope", '{"a": 1} {}', pytest.param("[" * 100_000, id="deep")]
+    "line",
+    [
+        '{"a": 1',
+        "[1]",
+        "3",
+        "nope",
+        '{"a": 1} {}',
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param('{"a": ' + "9" * 5000 + "}", id="endless integer"),
+        r'{"a": "half of a pair: \ud83d"}',
+        r'{"a": ["\uDE00"]}',
+        r'{"\ude00": 1}',
+    ],
 )
 def test_a_broken_json_line_is_named(tmp_path, packed, line):
     path = tmp_path / f"a.jsonl{packed}"
@@ -95,6 +109,49 @@ def test_a_broken_json_line_is_named(tmp_path, packed, line):
     with pytest.raises(DataError) as caught:
         next(reader)
     assert caught.value.where == f"{path}:3"
+
+
+def test_an_escaped_pair_is_one_sign_and_an_escaped_backslash_is_none(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"a": "\ud83d\ude00", "b": "\\ud83d"}')
+    assert list(rows(path)) == [(1, {"a": "\N{GRINNING FACE}", "b": r"\ud83d"})]
+
+
+@pytest.mark.parametrize("kind, mark", [(".csv", ","), (".tsv", "\t")])
+def test_two_columns_of_one_name_are_refused(tmp_path, kind, mark):
+    path = tmp_path / f"a{kind}"
+    path.write_text(f"a{mark}b{mark}a\n1{mark}2{mark}3\n")
+    error = raised(path)
+    assert error.where == f"{path}:1" and "'a'" in error.what
+
+
+def test_parquet_bytes_that_are_not_utf_8_are_named_by_their_rows(tmp_path):
+    good = pa.array(["fine"] * 3)
+    buffers = [None, pa.py_buffer(np.array([0, 1], dtype=np.int32)), pa.py_buffer(b"\xff")]
+    bad = pa.Array.from_buffers(pa.string(), 1, buffers)
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, pa.schema([("a", pa.string())])) as writer:
+        writer.write_table(pa.table([good], names=["a"]))
+        writer.write_table(pa.table([bad], names=["a"]))
+    reader = rows(path)
+    assert [number for number, _ in (next(reader) for _ in range(3))] == [1, 2, 3]
+    with pytest.raises(DataError, match="UTF-8") as caught:
+        next(reader)
+    assert caught.value.where == f"{path}:4"
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv", ".tsv", ".parquet"])
+def test_a_file_that_the_system_will_not_open_is_named(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"a{kind}"
+    path.write_text("a")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    error = raised(path)
+    assert str(path) in error.where and "Permission denied" in error.what
 
 
 @pytest.mark.parametrize("packed", PACKED)

@@ -31,21 +31,21 @@ def test_the_kind_follows_from_the_columns():
 
 def test_the_positive_stands_before_its_negatives():
     columns = Columns(query="q", positive="p", negatives=["n1", "n2"])
-    record = columns.record({"n2": "c", "n1": "b", "p": "a", "q": "?"}, "f:1", "s")
+    record = columns.record({"n2": "c", "n1": "b", "p": "a", "q": "?"}, "f:1")
     assert (record.query, record.documents, record.scores) == ("?", ["a", "b", "c"], [])
 
 
 def test_a_list_of_negatives_is_as_good_as_columns_of_them():
     spread = Columns(query="q", positive="p", negatives=["n1", "n2"])
     listed = Columns(query="q", positive="p", negatives=["n"])
-    one = spread.record({"q": "?", "p": "a", "n1": "b", "n2": "c"}, "f:1", "s")
-    other = listed.record({"q": "?", "p": "a", "n": ["b", "c"]}, "f:1", "s")
+    one = spread.record({"q": "?", "p": "a", "n1": "b", "n2": "c"}, "f:1")
+    other = listed.record({"q": "?", "p": "a", "n": ["b", "c"]}, "f:1")
     assert one == other
 
 
 def test_a_list_stored_as_json_text_is_a_list():
-    plain = TUPLES.record({"q": "?", "d": ["a", "b"], "s": [2, 0.5]}, "f:1", "s")
-    packed = TUPLES.record({"q": "?", "d": '["a", "b"]', "s": "[2, 0.5]"}, "f:1", "s")
+    plain = TUPLES.record({"q": "?", "d": ["a", "b"], "s": [2, 0.5]}, "f:1")
+    packed = TUPLES.record({"q": "?", "d": '["a", "b"]', "s": "[2, 0.5]"}, "f:1")
     assert plain == packed
     assert plain.scores == [2.0, 0.5]
 
@@ -62,7 +62,7 @@ def test_a_list_stored_as_json_text_is_a_list():
 )
 def test_what_a_pair_lacks_is_named_with_its_place(row, words):
     with pytest.raises(DataError, match=words) as caught:
-        PAIRS.record(row, "file.jsonl:7", "s")
+        PAIRS.record(row, "file.jsonl:7")
     assert "file.jsonl:7" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -70,7 +70,7 @@ def test_what_a_pair_lacks_is_named_with_its_place(row, words):
 def test_a_missing_column_names_the_nearest_one():
     columns = Columns(query="question", positive="answer")
     with pytest.raises(DataError, match="Did you mean question"):
-        columns.record({"questoin": "x", "question ": "x", "answer": "y"}, "f:1", "s")
+        columns.record({"questoin": "x", "question ": "x", "answer": "y"}, "f:1")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,9 @@ def test_a_missing_column_names_the_nearest_one():
         (["a", 5], [1.0, 2.0], "text"),
         (["a"], [float("nan")], "not a finite"),
         (["a"], [float("inf")], "not a finite"),
+        (["a"], [1e39], "32 bits"),
+        (["a"], [-1e39], "32 bits"),
+        (["a"], [True], "bool"),
         (["a"], ["high"], "high"),
         (["a"], [None], "NoneType"),
         ("a", [1.0], "not a list"),
@@ -91,16 +94,16 @@ def test_a_missing_column_names_the_nearest_one():
 )
 def test_a_tuple_that_cannot_be_trusted_is_refused(documents, scores, words):
     with pytest.raises(DataError, match=words) as caught:
-        TUPLES.record({"q": "?", "d": documents, "s": scores}, "f:3", "s")
+        TUPLES.record({"q": "?", "d": documents, "s": scores}, "f:3")
     assert "f:3" in str(caught.value)
 
 
 def test_an_empty_negative_in_a_list_is_refused():
     columns = Columns(query="q", positive="p", negatives=["n"])
     with pytest.raises(DataError, match="f:4.*empty"):
-        columns.record({"q": "?", "p": "a", "n": ["b", ""]}, "f:4", "s")
+        columns.record({"q": "?", "p": "a", "n": ["b", ""]}, "f:4")
 
 
 def test_texts_need_only_their_own_column():
-    record = Columns(text="t").record({"t": "words", "other": None}, "f:1", "s")
+    record = Columns(text="t").record({"t": "words", "other": None}, "f:1")
     assert (record.query, record.documents, record.scores) == ("", ["words"], [])

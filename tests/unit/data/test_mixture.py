@@ -68,6 +68,13 @@ def test_each_epoch_holds_every_row_once_less_the_last_part_of_a_batch(tables, o
             assert set(rows) <= set(range(size))
 
 
+def test_proportional_ends_an_epoch_of_every_source_before_the_next_begins(tables):
+    names = [name for name, _ in walk(opened(tables, "proportional", epochs=4))]
+    epochs = [names[start : start + 17] for start in range(0, len(names), 17)]
+    assert [Counter(epoch) for epoch in epochs] == [{"a": 10, "b": 5, "c": 2}] * 4
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
 def test_proportional_mixes_the_sources_instead_of_queueing_them(tables):
     names = [name for name, _ in walk(opened(tables, "proportional", epochs=4))]
     changes = sum(one != other for one, other in zip(names, names[1:], strict=False))

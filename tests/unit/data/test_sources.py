@@ -148,9 +148,37 @@ def test_the_same_rows_are_converted_once_and_other_columns_again(tmp_path):
     assert contents(table)[2] == ("3", ["third"])
 
 
+def test_a_list_of_files_is_read_in_the_order_of_the_list(tmp_path):
+    files = [str(write(tmp_path / str(i), rows=[row])) for i, row in enumerate(ROWS)]
+    forth = Source("s", columns=PAIRS, path=files)
+    back = Source("s", columns=PAIRS, path=files[::-1])
+    assert contents(forth.open(tmp_path / "cache")) == EXPECTED
+    rows = [(query, documents) for query, documents in contents(back.open(tmp_path / "cache"))]
+    assert rows == EXPECTED[::-1]
+    assert forth.fingerprint() != back.fingerprint()
+    with pytest.raises(DataError, match="gone.jsonl: no such file"):
+        Source("s", columns=PAIRS, path=[*files, str(tmp_path / "gone.jsonl")]).open(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["dataset_info.json", "state.json"])
+@pytest.mark.parametrize("with_splits", [False, True])
+def test_a_saved_dataset_that_lacks_a_part_is_named(tmp_path, with_splits, part):
+    import datasets
+
+    rows = datasets.Dataset.from_list(ROWS)
+    saved = datasets.DatasetDict({"train": rows}) if with_splits else rows
+    saved.save_to_disk(tmp_path / "saved")
+    next((tmp_path / "saved").rglob(part)).write_text("{}" if part == "state.json" else "[")
+    source = Source("s", columns=PAIRS, path=str(tmp_path / "saved"))
+    with pytest.raises(DataError, match="saved: .*not a dataset that was saved whole") as caught:
+        source.open(tmp_path / "cache")
+    assert "\n" not in str(caught.value) and left(tmp_path / "cache") == []
+
+
 FAULTS = {
     "missing column": (b'{"q": "x", "pp": "y"}\n', r"rows.jsonl:1.*no column p.*Did you mean pp"),
     "empty text": (b'{"q": "x", "p": "y"}\n{"q": "  ", "p": "y"}\n', "rows.jsonl:2.*q is empty"),
+    "half a sign": (b'{"q": "x", "p": "\\ud83d"}\n', "rows.jsonl:1.*not Unicode"),
     "no rows": (b"", "s: holds no rows"),
     "broken line": (b'{"q": "x", "p": "y"}\n\n{"q": "x", "p"\n', "rows.jsonl:3.*not JSON"),
     "not an object": (b'["x", "y"]\n', "rows.jsonl:1.*not a JSON object"),
@@ -243,6 +271,10 @@ def test_a_path_that_cannot_be_read_is_named(tmp_path, name):
         ({"path": "a", "columns": Columns()}, "no columns"),
         ({"path": "a", "prompts": {"querry": "x"}}, "no such side"),
         ({"path": "a", "limit": 0}, "at least 1"),
+        ({"path": []}, "no file"),
+        ({"beir": "a"}, "columns of its own"),
+        ({"path": "a", "subset": "b"}, "subset and revision"),
+        ({"beir": "a", "columns": Columns(), "revision": "b"}, "subset and revision"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_refused_before_it_is(fields, words):
