@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,11 @@ def _folder(path: Path) -> dict[str, Any]:
     there = path
     while not there.exists():
         there = there.parent
-    size = sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
+    size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # another run may tidy up meanwhile
+                size += os.lstat(Path(folder, name)).st_size  # a link is not what it names
     return {
         "path": str(path),
         "size_gib": round(size / 2**30, 2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -110,6 +111,8 @@ def _check_leaf(node: object, expected: Any, path: str) -> Any:
         raise ConfigError(f"{node!r} is not a choice", where=path, fix=fix)
     if expected is float and type(node) is int:
         return float(node)
+    if expected is float and type(node) is float and not math.isfinite(node):
+        raise ConfigError(f"{node} is not a finite number", where=path, fix="Set a finite one")
     if expected in (int, float, str, bool) and type(node) is expected:
         return node
     raise _wrong_type(node, expected, path)

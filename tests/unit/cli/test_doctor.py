@@ -54,3 +54,31 @@ def test_a_package_is_tried_in_a_process_of_its_own(tmp_path, monkeypatch):
     assert doctor.probe("crashes")["reason"] == "importing it crashes (signal 6)"
     assert "No module named 'no_such_module'" in doctor.probe("lacks")["reason"]
     assert doctor.probe("zstandard")["works"]
+
+
+def test_a_cache_counts_a_file_once_however_many_links_name_it(tmp_path):
+    (tmp_path / "blob").write_bytes(bytes(30 << 20))
+    (tmp_path / "snapshot").symlink_to(tmp_path / "blob")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    found = doctor._folder(tmp_path)
+    assert found["size_gib"] == 0.03 and found["writable"]
+
+
+def test_a_folder_that_is_not_there_yet_is_judged_by_where_it_would_be(tmp_path):
+    found = doctor._folder(tmp_path / "a" / "b")
+    assert found["size_gib"] == 0 and found["writable"] and found["free_gib"] > 0
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_package_that_hangs_is_a_reason(monkeypatch):
+    def hang(*_, timeout, **__):
+        raise doctor.subprocess.TimeoutExpired("python", timeout)
+
+    monkeypatch.setattr(doctor.subprocess, "run", hang)
+    assert doctor.probe("torch") == {"works": False, "reason": "importing it takes over 120 s"}
+
+
+def test_without_its_configs_it_is_not_healthy(broken, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "config_folder", lambda: tmp_path)
+    assert doctor.run([]) == 1
+    assert f"{tmp_path}  BROKEN" in capsys.readouterr().out

@@ -131,6 +131,12 @@ def test_a_whole_number_serves_as_a_float():
     assert make(rate=1).rate == 1.0 and type(make(rate=1).rate) is float
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_without_a_name_in_json_is_refused_at_its_place(value):
+    assert refused(rate=value).where == "stage.rate"
+    assert refused(named={"a": value}).where == "stage.named.a"
+
+
 def test_a_choice_is_one_of_those_there_are():
     assert make(side="document").side == "document"
     error = refused(side="documnet")
