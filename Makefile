@@ -7,7 +7,7 @@ help:  ## say what there is
 
 setup: .venv/.ready  ## make .venv and install everything into it
 
-.venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
+.venv/.ready: requirements.lock pyproject.toml
 	@bash scripts/setup.sh
 
 demo: .venv/.ready  ## train a small model on real data, measure it, show a table

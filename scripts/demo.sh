@@ -7,7 +7,7 @@ out=outputs/demo
 ledger=$out/ledger.jsonl
 began=$SECONDS
 say() { printf '\n== %s\n' "$*"; }
-measure() { "$trivet" eval --bench demo --ledger "$ledger" "$@" | head -n 4; }
+measure() { "$trivet" eval --bench demo --ledger "$ledger" "$@" | sed -n 1,4p; }  # head would close the pipe early
 
 mkdir -p "$out"
 rm -f "$ledger"
