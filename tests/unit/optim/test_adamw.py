@@ -2,39 +2,64 @@ import pytest
 import torch
 
 from trivet.core.errors import ConfigError
-from trivet.optim.adamw import AdamW
-from trivet.optim.schedule import Schedule
+from trivet.optim.adamw import AdamW, OptimizerConfig
 
 
-def test_every_trained_parameter_stands_in_one_group_and_vectors_are_not_decayed():
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
-    model[0].bias.requires_grad_(False)
+def model_with_shared_weight():
+    """Embedding and output share one weight, and a bias is frozen."""
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(7, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 7)
+    )
+    model[2].weight = model[0].weight
+    model[2].bias.requires_grad_(False)
+    return model
+
+
+def test_every_trained_parameter_stands_in_one_group_and_a_frozen_one_in_none():
+    model = model_with_shared_weight()
+    optimizer = AdamW(lr=1e-3).make(model.named_parameters())
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_matrices_are_decayed_and_vectors_are_not():
+    model = model_with_shared_weight()
     optimizer = AdamW(lr=1e-3, weight_decay=0.1).make(model.named_parameters())
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-    assert decay == {id(model[0].weight): 0.1, id(model[1].weight): 0.0, id(model[1].bias): 0.0}
-    assert sum(len(group["params"]) for group in optimizer.param_groups) == 3
+    assert decay[id(model[0].weight)] == 0.1
+    assert decay[id(model[1].weight)] == decay[id(model[1].bias)] == 0.0
 
 
-@pytest.mark.parametrize("shape", ["constant", "linear", "cosine", "inverse_sqrt", "wsd"])
-def test_a_schedule_rises_to_the_peak_and_never_passes_it(shape):
-    schedule = Schedule(shape, warmup=10, floor=0.1)
-    factors = [schedule.factor(step, 100) for step in range(101)]
-    assert factors[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
-    assert max(factors) == pytest.approx(1.0)
-    assert all(a >= b - 1e-12 for a, b in zip(factors[10:], factors[11:], strict=False))
-    if shape in ("linear", "cosine", "wsd"):
-        assert factors[100] == pytest.approx(0.1)
+def test_a_model_of_vectors_alone_can_be_trained():
+    norm = torch.nn.LayerNorm(3)
+    optimizer = AdamW(lr=1e-3).make(norm.named_parameters())
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2]
 
 
-def test_wsd_stays_at_the_peak_until_its_decay():
-    schedule = Schedule("wsd", decay=0.2)
-    assert schedule.factor(79, 100) == 1.0 and schedule.factor(90, 100) == pytest.approx(0.5)
+def test_a_step_is_that_of_the_paper():
+    lr, decay, beta1, beta2, eps = 0.1, 0.3, 0.8, 0.9, 1e-3
+    weight = torch.nn.Parameter(torch.tensor([[2.0, -1.0]]))
+    config = AdamW(lr=lr, weight_decay=decay, beta1=beta1, beta2=beta2, eps=eps)
+    optimizer = config.make([("weight", weight)])
+    theta, m, v = weight.detach().double(), torch.zeros(1, 2), torch.zeros(1, 2)
+    for step in range(1, 5):
+        grad = torch.tensor([[float(step), 0.5]])
+        weight.grad = grad.clone()
+        optimizer.step()
+        m, v = beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * grad**2
+        update = (m / (1 - beta1**step)) / ((v / (1 - beta2**step)).sqrt() + eps)
+        theta = theta - lr * (update + decay * theta)
+        assert weight.detach().flatten().tolist() == pytest.approx(
+            theta.flatten().tolist(), rel=1e-5
+        )
 
 
-def test_a_share_of_warmup_is_of_all_steps():
-    assert Schedule(warmup=0.1).factor(4, 100) == pytest.approx(0.5)
+def test_it_is_an_optimizer_config():
+    assert isinstance(AdamW(lr=1e-3), OptimizerConfig)
 
 
-def test_a_rate_that_cannot_train_is_refused():
-    with pytest.raises(ConfigError, match="lr"):
-        AdamW(lr=0.0)
+@pytest.mark.parametrize("lr", [0.0, -1e-5])
+def test_a_rate_that_cannot_train_is_refused(lr):
+    with pytest.raises(ConfigError, match="lr: must be above 0"):
+        AdamW(lr=lr)
