@@ -8,12 +8,12 @@ other=${1:-python3.13}
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 "$python" -m venv "$room/venv"
-"$room/venv/bin/python" -m pip install --quiet --upgrade ".[demo,plaid,tensorboard,wandb,dev]" \
+"$room/venv/bin/python" -m pip install --quiet --upgrade ".[demo,maxsim,plaid,tensorboard,wandb,dev]" \
   hatchling editables 'setuptools<82'  # torch wants it, and a venv of Python 3.12 has none
 {
   echo "# Made by scripts/lock.sh on Python 3.11; installs on 3.12 and 3.13 too. Pinned versions, no addresses."
   "$room/venv/bin/python" -m pip freeze --all --exclude trivet --exclude pip --exclude wheel |
-    sed -E 's/^((nvidia-|cuda-)[^ ]*|triton==[^ ]*)$/\1 ; sys_platform == "linux"/'
+    sed -E 's/^(maxsim.cpu==[^ ]*)$/\1 ; platform_machine != "aarch64"/; s/^((nvidia-|cuda-)[^ ]*|triton==[^ ]*)$/\1 ; sys_platform == "linux"/'
 } >"$room/requirements.lock"
 "$other" -m pip install --quiet --dry-run --ignore-installed -r "$room/requirements.lock"
 grep -vE '^#|linux|^antlr4-python3-runtime' "$room/requirements.lock" >"$room/mac.txt"  # antlr4 is source only
