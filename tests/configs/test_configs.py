@@ -51,7 +51,9 @@ def test_every_option_composes(name):
         words += [f"+data@stages.{option}.data=demo"] if option != "start" else []
         words = words[:1] if option == "start" else [words[0], "data@stages.pretrain.data=demo"]
     elif group in ("bench", "retriever"):
-        assert composed("eval", f"{group}={option}")
+        config = composed("eval", f"{group}={option}")
+        if group == "bench" and option != "folder":
+            assert build(config["bench"]).tasks
         return
     else:
         words = [f"{group}={option}"]

@@ -9,7 +9,7 @@ from typing import Any
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
 from trivet.bench.ledger import Ledger
-from trivet.bench.metrics import check_depth
+from trivet.bench.metrics import check_depth, deepest
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Machine
 from trivet.retrieval.protocol import Retriever
@@ -25,8 +25,8 @@ class Evaluation:
     """How documents are found."""
     machine: Machine = field(default_factory=Machine)
     """Where it runs."""
-    k: int = 100
-    """Documents retrieved per query."""
+    k: int | None = None
+    """Documents retrieved per query; null is as deep as the metrics look, and at least 100."""
     ledger: str = "results/ledger.jsonl"
     """Rows are appended here."""
     label: str = ""
@@ -34,16 +34,23 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """At least one document a query, and as many as the metrics look at."""
-        if self.k < 1:
+        if self.k is not None and self.k < 1:
             raise ConfigError("must be at least 1", where="k")
-        check_depth(self.bench.metrics, self.k)
+        check_depth(self.bench.metrics, self.depth)
+
+    @property
+    def depth(self) -> int:
+        """How many documents are retrieved per query."""
+        return self.k if self.k is not None else max(100, deepest(self.bench.metrics))
 
     def run(self, command: str) -> list[dict[str, Any]]:
         """Evaluate task by task; a row is in the ledger before the next task begins."""
         ledger = Ledger(Path(self.ledger).expanduser())
         rows: list[dict[str, Any]] = []
-        for folder in self.bench.tasks:
-            result = evaluate(folder.load(), self.retriever, k=self.k, metrics=self.bench.metrics)
+        for source in self.bench.tasks:
+            result = evaluate(
+                source.load(), self.retriever, k=self.depth, metrics=self.bench.metrics
+            )
             row = ledger.add(result, bench=self.bench.name, command=command, label=self.label)
             rows.append(row)
         return rows

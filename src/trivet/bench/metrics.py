@@ -15,7 +15,7 @@ from trivet.core.records import Ranking
 
 Qrels = dict[str, dict[str, int]]
 Values = NDArray[np.float64]
-_NAMES = ("ndcg", "recall", "mrr", "map", "precision")
+_NAMES = ("ndcg", "recall", "mrr", "map", "precision", "accuracy")
 
 
 def parse(metric: str) -> tuple[str, int | None]:
@@ -25,6 +25,11 @@ def parse(metric: str) -> tuple[str, int | None]:
         fix = f"There is: {', '.join(_NAMES)}, each with a cut-off as in ndcg@10"
         raise ConfigError(f"no metric {metric}", where="metrics", fix=fix)
     return name, int(cut) if cut else None
+
+
+def deepest(metrics: list[str]) -> int:
+    """The deepest cut-off."""
+    return max((parse(metric)[1] or 0 for metric in metrics), default=0)
 
 
 def check_depth(metrics: list[str], k: int) -> None:
@@ -68,6 +73,11 @@ def _precision(gains: Values, ideal: Values, cut: int | None) -> float:
     return float((gains > 0).sum()) / depth if depth else 0.0
 
 
+def _accuracy(gains: Values, ideal: Values, cut: int | None) -> float:
+    """Whether there is a hit at all: trec_eval's success."""
+    return float((gains > 0).any())
+
+
 def _mrr(gains: Values, ideal: Values, cut: int | None) -> float:
     hits = np.nonzero(gains > 0)[0]
     return 1.0 / (int(hits[0]) + 1) if len(hits) else 0.0
@@ -84,6 +94,7 @@ _FUNCTIONS = {
     "ndcg": _ndcg,
     "recall": _recall,
     "precision": _precision,
+    "accuracy": _accuracy,
     "mrr": _mrr,
     "map": _map,
 }

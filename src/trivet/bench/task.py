@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trivet.core.records import Corpus
 
@@ -18,3 +18,5 @@ class Task:
     qrels: dict[str, dict[str, int]]  # query id > document id > grade
     fingerprint: str  # of all of the above
     drop_self: bool = False  # a document with the query's own id is no answer (ArguAna, Quora)
+    lengths: dict[str, int] = field(default_factory=dict[str, int])  # for late interaction
+    prompts: dict[str, str] = field(default_factory=dict[str, str])  # for models that take some

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from trivet.core.errors import ConfigError, nearest
 from trivet.core.places import config_folder
 
 if TYPE_CHECKING:
+    from trivet.bench.bench import Bench
     from trivet.bench.evaluation import Evaluation
 
 _GROUPS = ["bench", "retriever", "machine"]
@@ -25,9 +27,9 @@ def run(argv: list[str]) -> int:
     evaluation = _compose(flags)
     rows = evaluation.run("trivet eval " + shlex.join(argv))
     if flags.json:
-        print(json.dumps(_as_json(evaluation.bench.name, rows)))
+        print(json.dumps(_as_json(evaluation.bench, rows)))
     else:
-        print(_as_table(rows))
+        print(_as_table(evaluation.bench, rows))
         print(f"\n{len(rows)} row(s) added to {evaluation.ledger}")
     return 0
 
@@ -42,9 +44,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bench", required=True, help="a bench, or any folder in BEIR layout")
     parser.add_argument("--model", help="an artifact, a folder or a hub id; implies a retriever")
     parser.add_argument("--retriever", help="how documents are found (default bm25, or dense)")
-    parser.add_argument("--data", help="the folder that holds the bench's data, instead of its own")
+    parser.add_argument(
+        "--tasks", help="some of the bench's tasks: names, groups or patterns, by commas"
+    )
+    parser.add_argument("--data", help="a folder with local copies of the tasks, in BEIR layout")
     parser.add_argument("--split", help="the qrels to use (default test)")
-    parser.add_argument("--k", type=int, help="documents retrieved per query (default 100)")
+    parser.add_argument(
+        "--k",
+        type=int,
+        help="documents retrieved per query (default as deep as the metrics look, at least 100)",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else"
     )
@@ -100,12 +109,16 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
         tasks[0]["path"] = str(path)
         config["bench"]["name"] = path.resolve().name
     if flags.data:
-        data = Path(flags.data)
+        config["bench"]["data"] = flags.data
         for task in tasks:
-            task["path"] = str(data / task["name"]) if len(tasks) > 1 else str(data)
+            if task.get("path") == "???":
+                task["path"] = flags.data
+    if flags.tasks:
+        config["bench"]["pick"] = [word.strip() for word in flags.tasks.split(",")]
     if flags.split:
         for task in tasks:
-            task["split"] = flags.split
+            if str(task["_target_"]).endswith((".Folder", ".Hub")):
+                task["split"] = flags.split
     if flags.model:
         config["retriever"]["model"] = flags.model
     for name in ("k", "ledger", "label"):
@@ -113,21 +126,41 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
             config[name] = getattr(flags, name)
 
 
-def _as_json(bench: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _as_json(bench: Bench, rows: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("task", "split", "metrics", "seconds", "in_domain", "id")
-    return {"bench": bench, "tasks": [{name: row[name] for name in names} for row in rows]}
+    out: dict[str, Any] = {
+        "bench": bench.name,
+        "tasks": [{name: row[name] for name in names} for row in rows],
+    }
+    if len(rows) > 1:
+        from trivet.bench.average import by_group, overall
+
+        values = {row["task"]: row["metrics"] for row in rows}
+        out |= {"groups": by_group(values), "average": overall(values, bench)}
+    return out
 
 
-def _as_table(rows: list[dict[str, Any]]) -> str:
+def _as_table(bench: Bench, rows: list[dict[str, Any]]) -> str:
+    from trivet.bench.average import by_group, overall
     from trivet.bench.table import table
 
     metrics = list(rows[0]["metrics"])
+    values = {row["task"]: row["metrics"] for row in rows}
+    marks = {row["task"]: " (in-domain)" for row in rows if row["in_domain"]}
     cells = [
-        [row["task"] + (" (in-domain)" if row["in_domain"] else "")]
-        + [f"{row['metrics'][name]:.4f}" for name in metrics]
-        for row in rows
+        [task + marks.get(task, "")] + [f"{found[name]:.4f}" for name in metrics]
+        for task, found in (values | {f"{k}, mean": v for k, v in by_group(values).items()}).items()
     ]
-    return table(["task", *metrics], cells)
+    out = table(["task", *metrics], cells)
+    if len(rows) > 1:
+        out += f"\n\naverage {overall(values, bench):.4f} ({_averaged(bench, values)})"
+    return out
+
+
+def _averaged(bench: Bench, tasks: Iterable[str]) -> str:
+    """What an average is made of."""
+    mains = dict.fromkeys(bench.main_of(task) for task in tasks)
+    return f"{' and '.join(mains)}; each task or group counts once"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from typing import Any
 from trivet.core.errors import DataError, nearest
 from trivet.core.tables import find_table, lines, rows, text_field
 
+Located = Iterator[tuple[str, dict[str, Any]]]  # (where, row)
+Judgement = tuple[str, str, str, int]  # (where, query id, document id, grade)
+
 
 def required_table(folder: Path, stem: str) -> Path:
     """The table of that name; its absence is an error that says what the layout is."""
@@ -29,6 +32,11 @@ def required_table(folder: Path, stem: str) -> Path:
     return path
 
 
+def has_corpus(folder: Path) -> bool:
+    """Whether a folder is a collection in this layout."""
+    return folder.is_dir() and find_table(folder, "corpus") is not None
+
+
 def qrels_file(folder: Path, split: str) -> Path:
     """The judgements of a split; an unknown split names those there are."""
     path = find_table(folder / "qrels", split)
@@ -39,8 +47,24 @@ def qrels_file(folder: Path, split: str) -> Path:
 
 
 def corpus_rows(folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """(where, id, title, text) of each document of a folder."""
+    return documents(_located(required_table(folder, "corpus")))
+
+
+def query_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(where, id, text) of each query of a folder."""
+    return queries(_located(required_table(folder, "queries")))
+
+
+def qrels_rows(folder: Path, split: str) -> Iterator[Judgement]:
+    """What a folder judges; with BEIR's header, without one, or TREC's columns."""
+    path = qrels_file(folder, split)
+    return judgements(_judged_lines(path) if ".tsv" in path.suffixes else judged(_located(path)))
+
+
+def documents(rows: Located) -> Iterator[tuple[str, str, str, str]]:
     """(where, id, title, text) of each document; ids are unique, a text may be empty."""
-    for where, identifier, row in _identified(required_table(folder, "corpus")):
+    for where, identifier, row in _identified(rows):
         text = row.get("text", "")
         title = row.get("title") or ""
         if "text" not in row:
@@ -50,23 +74,21 @@ def corpus_rows(folder: Path) -> Iterator[tuple[str, str, str, str]]:
         yield where, identifier, title, text
 
 
-def query_rows(folder: Path) -> Iterator[tuple[str, str, str]]:
+def queries(rows: Located) -> Iterator[tuple[str, str, str]]:
     """(where, id, text) of each query; ids are unique, no text is empty."""
-    for where, identifier, row in _identified(required_table(folder, "queries")):
+    for where, identifier, row in _identified(rows):
         yield where, identifier, text_field(row, "text", where)
 
 
-def qrels_rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int]]:
-    """(where, query id, document id, grade); with BEIR's header, without one, or TREC's columns."""
-    path = qrels_file(folder, split)
+def judgements(rows: Iterator[tuple[str, list[Any]]]) -> Iterator[Judgement]:
+    """(where, query id, document id, grade); no pair is judged twice, a grade is whole."""
     seen: set[tuple[str, str]] = set()
-    for line, fields in _qrels_fields(path):
-        where = f"{path}:{line}"
+    for where, fields in rows:
         if len(fields) not in (3, 4):
             raise DataError(f"{len(fields)} columns where qrels have 3 or 4", where=where)
         query, document, grade = fields[0], fields[-2], fields[-1]
         try:
-            value = int(grade) if isinstance(grade, str) else int(str(grade))
+            value = _whole(grade)
         except ValueError:
             raise DataError(f"score {grade!r} is not an integer", where=where) from None
         if (query, document) in seen:
@@ -75,28 +97,39 @@ def qrels_rows(folder: Path, split: str) -> Iterator[tuple[str, str, str, int]]:
         yield where, query, document, value
 
 
-def _qrels_fields(path: Path) -> Iterator[tuple[int, list[Any]]]:
-    if ".tsv" not in path.suffixes:
-        names = ("query-id", "corpus-id", "score")
-        for line, row in rows(path):
-            missing = [name for name in names if name not in row]
-            if missing:
-                where = f"{path}:{line}"
-                raise DataError(f"no column {missing[0]}", where=where, fix=nearest("", row))
-            yield line, [str(row["query-id"]), str(row["corpus-id"]), row["score"]]
-        return
+def judged(rows: Located) -> Iterator[tuple[str, list[Any]]]:
+    """The fields of rows whose columns have BEIR's names."""
+    for where, row in rows:
+        for name in ("query-id", "corpus-id", "score"):
+            if name not in row:
+                raise DataError(f"no column {name}", where=where, fix=nearest("", row))
+        yield where, [str(row["query-id"]), str(row["corpus-id"]), row["score"]]
+
+
+def _whole(grade: Any) -> int:
+    """Some collections on the hub store grades as 1.0."""
+    if isinstance(grade, float) and grade.is_integer():
+        return int(grade)
+    return int(str(grade))
+
+
+def _judged_lines(path: Path) -> Iterator[tuple[str, list[Any]]]:
     for line, content in lines(path):
         fields = content.split("\t") if "\t" in content else content.split()
         fields = [item.strip() for item in fields]
         header = line == 1 and not any(map(str.isdigit, fields[-1]))
         if any(fields) and not header:
-            yield line, fields
+            yield f"{path}:{line}", fields
 
 
-def _identified(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    seen: set[str] = set()
+def _located(path: Path) -> Located:
     for line, row in rows(path):
-        where = f"{path}:{line}"
+        yield f"{path}:{line}", row
+
+
+def _identified(rows: Located) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    seen: set[str] = set()
+    for where, row in rows:
         name = "_id" if "_id" in row else "id"
         if name not in row:
             raise DataError("no column _id", where=where, fix=nearest("_id", row))

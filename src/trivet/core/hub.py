@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 from trivet.core.errors import DataError
 
@@ -14,10 +15,17 @@ _MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
 def hub_model(repo: str, revision: str = "main") -> Path:
     """A model's folder in the local cache, downloaded if need be; safetensors only."""
+    return hub_files("model", repo, revision, _MODEL_FILES)
+
+
+def hub_files(
+    kind: Literal["model", "dataset"], repo: str, revision: str, patterns: list[str]
+) -> Path:
+    """The folder in the local cache with those files of a repository."""
     from huggingface_hub import snapshot_download
 
-    with hub_failures("model", repo, revision):
-        folder = snapshot_download(repo, revision=revision, allow_patterns=_MODEL_FILES)
+    with hub_failures(kind, repo, revision):
+        folder = snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=patterns)
     return Path(folder)
 
 
@@ -39,6 +47,33 @@ def resolve_dataset(repo: str, revision: str) -> str:
     aside.write_text(commit, encoding="utf-8")
     aside.replace(ref)
     return commit
+
+
+def hub_dataset(repo: str, subset: str | None, split: str, commit: str) -> Any:
+    """A dataset's rows by the real loader: downloaded to its own cache, then read from there."""
+    import datasets
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    where = f"dataset {repo} (revision {commit})"
+    with hub_failures("dataset", repo, commit):
+        try:
+            found = datasets.load_dataset(repo, subset, split=split, revision=commit)
+        except DatasetGenerationError as error:  # it says nothing itself
+            why = str(error.__cause__ or error).splitlines()[0]
+            fix = "Get the files by hand and give them as path"
+            raise DataError(f"its rows cannot be read ({why})", where=where, fix=fix) from None
+        except (DatasetsError, ValueError) as error:  # no such repository, split, configuration
+            raise DataError(str(error).splitlines()[0], where=where) from None
+    files = [Path(str(item["filename"])) for item in found.cache_files]
+    if any(commit not in path.parts for path in files):  # without a hub the loader takes any
+        raise DataError(
+            "only another revision is in the local cache",
+            where=where,
+            fix="Connect to the hub, or name that revision",
+        )
+    return found
 
 
 def offline() -> bool:

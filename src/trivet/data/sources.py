@@ -9,7 +9,7 @@ from typing import Any
 
 from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.hashing import file_digest, json_digest
-from trivet.core.hub import hub_failures, resolve_dataset
+from trivet.core.hub import hub_dataset, resolve_dataset
 from trivet.core.places import cache_folder
 from trivet.core.schema import unkeyed
 from trivet.core.tables import is_table, rows
@@ -105,7 +105,7 @@ class Source:
     def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.hub is not None:
             commit = resolve_dataset(self.hub, self.revision)
-            for i, row in enumerate(_load_hub(self.hub, self.subset, self.split, commit)):
+            for i, row in enumerate(hub_dataset(self.hub, self.subset, self.split, commit)):
                 yield f"{self.hub} row {i}", row
         elif isinstance(self.path, str) and _saved(folder := Path(self.path).expanduser()):
             for i, row in enumerate(_load_saved(folder, self.split)):
@@ -164,31 +164,4 @@ def _load_saved(folder: Path, split: str) -> Any:
                 f"no split {split}", where=str(folder), fix=nearest(split, map(str, found))
             )
         return found[split]
-    return found
-
-
-def _load_hub(repo: str, subset: str | None, split: str, commit: str) -> Any:
-    """The real loader: downloads to its own cache, then reads from there."""
-    import datasets
-    from datasets.exceptions import DatasetGenerationError, DatasetsError
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
-    where = f"dataset {repo} (revision {commit})"
-    with hub_failures("dataset", repo, commit):
-        try:
-            found = datasets.load_dataset(repo, subset, split=split, revision=commit)
-        except DatasetGenerationError as error:  # it says nothing itself
-            why = str(error.__cause__ or error).splitlines()[0]
-            fix = "Get the files by hand and give them as path"
-            raise DataError(f"its rows cannot be read ({why})", where=where, fix=fix) from None
-        except (DatasetsError, ValueError) as error:  # no such repository, split, configuration
-            raise DataError(str(error).splitlines()[0], where=where) from None
-    files = [Path(str(item["filename"])) for item in found.cache_files]
-    if any(commit not in path.parts for path in files):  # without a hub the loader takes any
-        raise DataError(
-            "only another revision is in the local cache",
-            where=where,
-            fix="Connect to the hub, or name that revision",
-        )
     return found

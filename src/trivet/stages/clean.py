@@ -36,8 +36,8 @@ class Clean:
         found: list[dict[str, object]] = []
         in_domain: set[str] = set()
         for bench in self.against.values():
-            for folder in bench.tasks:
-                task = folder.load()
+            for source in bench.tasks:
+                task = source.load()
                 texts = dict(zip(task.corpus.ids, task.corpus.contents(), strict=True))
                 judged = {d for grades in task.qrels.values() for d, g in grades.items() if g > 0}
                 protected = Protected.of(

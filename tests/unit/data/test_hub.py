@@ -1,19 +1,8 @@
 """The real loaders against a hub on this machine, each in a process and a cache of its own."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-_SPEC = importlib.util.spec_from_file_location(
-    "hub_server", Path(__file__).parent / "hub_server.py"
-)
-hub_server = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(hub_server)
 
 _DATASET = """
 import json, sys
@@ -58,37 +47,9 @@ def jsonl(count, first="q"):
 
 
 @pytest.fixture
-def hub():
-    return hub_server.Hub()
-
-
-@pytest.fixture
-def url(hub):
-    with hub_server.serve(hub) as address:
-        yield address
-
-
-@pytest.fixture
 def pairs(hub):
     files = {"README.md": b"# pairs\n", "train.jsonl": jsonl(3), "dev.jsonl": jsonl(2)}
     return hub.add("dataset", "some/pairs", files)
-
-
-@pytest.fixture
-def ask(tmp_path):
-    def ask(code, url, *, offline=False, fresh="1", **fields):
-        env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        env |= {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-        env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "1" if offline else "0"}
-        env |= {"HF_HUB_ETAG_TIMEOUT": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "1", "NO_PROXY": "127.0.0.1"}
-        command = [sys.executable, "-c", code, json.dumps(fields), str(tmp_path / f"cache{fresh}")]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        assert len(done.stdout.strip().splitlines()) == 1
-        return done.stdout.strip()
-
-    return ask
 
 
 def test_a_dataset_comes_by_branch_and_by_commit_and_again_offline(hub, url, pairs, ask):
@@ -202,8 +163,8 @@ def test_a_model_that_the_hub_does_not_have_is_one_line(hub, url, ask, fields, w
     assert words in said
 
 
-def test_a_hub_that_is_gone_is_one_line(hub, pairs, ask):
-    with hub_server.serve(hub) as url:
+def test_a_hub_that_is_gone_is_one_line(serve, hub, pairs, ask):
+    with serve(hub) as url:
         pass  # an address where nothing listens any more
     for said in (
         ask(_DATASET, url, hub="some/pairs"),
