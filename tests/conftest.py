@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -32,3 +33,11 @@ def pytest_unconfigure():
 def shared():
     """The folder of collections beside the checkout; only for tests marked `shared`."""
     return SHARED
+
+
+@pytest.fixture
+def free_port():
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

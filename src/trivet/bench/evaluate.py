@@ -11,8 +11,9 @@ import numpy as np
 from trivet.bench.metrics import Values, check_depth, measure
 from trivet.bench.task import Task
 from trivet.bench.validate import validate
+from trivet.core.ranks import gather, rank, world
 from trivet.core.records import Ranking
-from trivet.retrieval.protocol import Retriever
+from trivet.retrieval.protocol import Adaptable, Retriever
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) ->
     """Measure a retriever; a query that finds nothing counts as 0."""
     check_depth(metrics, k)
     began = time.perf_counter()
+    if isinstance(retriever, Adaptable):
+        retriever.adapt(task.lengths, task.prompts)
     retriever.index(task.corpus)
     indexed = time.perf_counter()
     queries = list(task.queries)
-    depth = k + 1 if task.drop_self else k
-    ranking = retriever.search(queries, list(task.queries.values()), depth)
+    ranking = _search(task, retriever, k + 1 if task.drop_self else k)
     searched = time.perf_counter()
     if task.drop_self:
         ranking = _without_self(ranking, k)
@@ -54,6 +56,22 @@ def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) ->
             "measure": round(time.perf_counter() - searched, 3),
         },
         retriever=retriever.describe(),
+    )
+
+
+def _search(task: Task, retriever: Retriever, depth: int) -> Ranking:
+    """Each process searches for its share of the queries; all of them have the whole ranking."""
+    ids, texts = list(task.queries), list(task.queries.values())
+    if world() == 1:
+        return retriever.search(ids, texts, depth)
+    cuts = [len(ids) * i // world() for i in range(world() + 1)]
+    mine = slice(cuts[rank()], cuts[rank() + 1])
+    parts: list[Ranking] = gather(retriever.search(ids[mine], texts[mine], depth))
+    return Ranking(
+        ids,
+        parts[0].documents,
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.scores for part in parts]),
     )
 
 

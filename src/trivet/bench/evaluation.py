@@ -12,6 +12,8 @@ from trivet.bench.ledger import Ledger
 from trivet.bench.metrics import check_depth, deepest
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Machine
+from trivet.core.ranks import rank
+from trivet.retrieval.cache import Cache
 from trivet.retrieval.protocol import Retriever
 
 
@@ -25,6 +27,8 @@ class Evaluation:
     """How documents are found."""
     machine: Machine = field(default_factory=Machine)
     """Where it runs."""
+    cache: Cache = field(default_factory=Cache)
+    """Where vectors are kept; retrievers refer to it."""
     k: int | None = None
     """Documents retrieved per query; null is as deep as the metrics look, and at least 100."""
     ledger: str = "results/ledger.jsonl"
@@ -44,13 +48,17 @@ class Evaluation:
         return self.k if self.k is not None else max(100, deepest(self.bench.metrics))
 
     def run(self, command: str) -> list[dict[str, Any]]:
-        """Evaluate task by task; a row is in the ledger before the next task begins."""
+        """Evaluate task by task; a row is in the ledger before the next task begins.
+
+        Of several processes the first writes, and has the rows.
+        """
         ledger = Ledger(Path(self.ledger).expanduser())
         rows: list[dict[str, Any]] = []
         for source in self.bench.tasks:
             result = evaluate(
                 source.load(), self.retriever, k=self.depth, metrics=self.bench.metrics
             )
-            row = ledger.add(result, bench=self.bench.name, command=command, label=self.label)
-            rows.append(row)
+            if rank() == 0:
+                row = ledger.add(result, bench=self.bench.name, command=command, label=self.label)
+                rows.append(row)
         return rows

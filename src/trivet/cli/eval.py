@@ -26,6 +26,8 @@ def run(argv: list[str]) -> int:
     flags = _parser().parse_args(argv)
     evaluation = _compose(flags)
     rows = evaluation.run("trivet eval " + shlex.join(argv))
+    if not rows:  # not the first of several processes
+        return 0
     if flags.json:
         print(json.dumps(_as_json(evaluation.bench, rows)))
     else:
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object and nothing else"
     )
+    parser.add_argument("--no-cache", action="store_true", help="neither use nor keep vectors")
     parser.add_argument("--ledger", help="the ledger's file (default results/ledger.jsonl)")
     parser.add_argument("--label", help="what tables call these rows (default the model's name)")
     parser.add_argument("--config-dir", help="a config folder of your own")
@@ -119,6 +122,10 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
         for task in tasks:
             if str(task["_target_"]).endswith((".Folder", ".Hub")):
                 task["split"] = flags.split
+    if flags.no_cache:
+        config["cache"]["use"] = False
+        if "cache" in config["retriever"]:
+            config["retriever"]["cache"]["use"] = False
     if flags.model:
         config["retriever"]["model"] = flags.model
     for name in ("k", "ledger", "label"):

@@ -44,9 +44,10 @@ class Machine:
                 where="machine.device",
                 fix="Use machine=cpu, or see trivet doctor",
             )
-        if self.device == "auto":
-            return "cuda" if has_gpu else "cpu"
-        return self.device
+        if self.device == "cpu" or not has_gpu:
+            return "cpu"
+        local = int(os.environ.get("LOCAL_RANK", "0"))  # one GPU for each process of a machine
+        return f"cuda:{local % torch.cuda.device_count()}" if local else "cuda"
 
 
 def bf16_units(device: str) -> str:

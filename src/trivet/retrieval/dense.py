@@ -1,25 +1,37 @@
-"""Dense retrieval, exact: the inner product of every query with every document, in fp32."""
+"""Dense retrieval, exact: every query with every document, their vectors held as configured."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from trivet.core.artifact import MANIFEST
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.files import read_json
-from trivet.core.hashing import json_digest, tree_digests
+from trivet.core.hashing import json_digest, texts_digest, tree_digests
 from trivet.core.hub import hub_model
 from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
-from trivet.retrieval.encode import at_precision, encode
-from trivet.retrieval.topk import id_order, merge, topk
+from trivet.retrieval.cache import Cache
+from trivet.retrieval.encode import at_precision, encode, encode_shards, split
+from trivet.retrieval.stores import (
+    Binary,
+    Float32,
+    Int8,
+    Kind,
+    Rescore,
+    Store,
+    bytes_per_vector,
+    shortened,
+)
+from trivet.retrieval.topk import id_order
+from trivet.retrieval.vectors import Shard, Vectors
 
 
 @dataclass
@@ -36,8 +48,18 @@ class DenseRetriever:
     """Content tokens of `query` and `document`; what is not given comes from the model."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """What stands before a `query` and a `document`; what is not given comes from the model."""
-    chunk: int = unkeyed(65536)
-    """Documents scored at once: the bound of the score matrix."""
+    dim: int | None = None
+    """Only so many dimensions of each vector, the first ones; null is all of them."""
+    store: Kind = "float32"
+    """How document vectors are held: float32, int8 or binary. Queries stay float32."""
+    rescore: Rescore = "int8"
+    """What scores the candidates that binary vectors find: their own signs, int8, or none."""
+    oversample: int = 4
+    """Candidates that binary vectors find for each document wanted."""
+    scores: int = unkeyed(1 << 26)
+    """Scores held at once, queries times documents: the bound of memory."""
+    cache: Cache = unkeyed(factory=Cache)
+    """Where document vectors are kept."""
     machine: Machine = unkeyed(factory=Machine)
     """Where it runs."""
     _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
@@ -51,8 +73,10 @@ class DenseRetriever:
                     raise ConfigError("no such side", where=f"{name}.{side}", fix=fix)
         if any(length < 1 for length in self.lengths.values()):
             raise ConfigError("must be at least 1", where="lengths")
-        if self.chunk < 1:
-            raise ConfigError("must be at least 1", where="chunk")
+        for name in ("scores", "oversample", "dim"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError("must be at least 1", where=name)
 
     def load(self) -> Dense:
         """The model in fp32, with the lengths and prompts asked for."""
@@ -62,6 +86,7 @@ class DenseRetriever:
                 folder = hub_model(self.model, self.revision)
             model = load_dense(folder)
             model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
+            self._state["prompts"] = model.tokenizer.prompts
             model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
             self.use(model)
             self._state["identity"] = _identity(folder)
@@ -71,38 +96,71 @@ class DenseRetriever:
         """Search with a model that is in memory already."""
         self._state["model"] = model
 
+    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
+        """Use a task's prompts where the config gives none; lengths are for late interaction."""
+        tokenizer = self.load().tokenizer
+        own = self._state.get("prompts", tokenizer.prompts)
+        tokenizer.prompts = own | prompts | self.prompts
+
     def index(self, corpus: Corpus) -> None:
-        """Encode all documents."""
+        """Encode all documents, or find their vectors in the cache."""
+        if len(corpus) == 0:
+            raise TrivetError("the corpus is empty")
         device = self.machine.resolve()
         model = at_precision(self.load(), self.precision, device)
         model.budget = self.machine.encode_tokens
-        out = encode(model, corpus.contents(), "document", what="documents")
+        if self.dim is not None and self.dim > model.dim:
+            raise ConfigError(f"the model has {model.dim} dimensions", where="retriever.dim")
+        texts = corpus.contents()
+        parts = split(texts)
+
+        def make(numbers: list[int]) -> Iterator[Shard]:
+            wanted = [parts[i] for i in numbers]
+            return encode_shards(model, texts, "document", wanted, what="documents")
+
+        vectors = self.cache.collect(self._key(model, texts), len(parts), make)
         self._state |= {
             "encoder": model,
-            "vectors": out.vectors,
+            "store": self._store(vectors),
             "ids": corpus.ids,
             "order": id_order(corpus.ids),
             "documents": len(corpus),
-            "truncated_documents": out.truncated,
+            "truncated_documents": vectors.truncated(),
         }
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
-        """Score every query with every document, a chunk of documents at a time."""
-        if "vectors" not in self._state:
+        """Score every query with every document."""
+        if "store" not in self._state:
             raise TrivetError("search before index")
         out = encode(self._state["encoder"], texts, "query", what="queries")
         self._state |= {"queries": len(texts), "truncated_queries": out.truncated}
-        vectors: Tensor = self._state["vectors"]
-        order = self._state["order"]
-        best = None
-        for start in range(0, len(vectors), self.chunk):
-            scores = out.vectors @ vectors[start : start + self.chunk].T  # (Q, chunk) fp32
-            found = topk(scores, min(k, scores.shape[1]), order[start : start + self.chunk])
-            found = (found[0] + start, found[1])
-            best = found if best is None else merge(best, found, k, order)
-        if best is None:
-            raise TrivetError("the corpus is empty")
-        return Ranking(ids, self._state["ids"], best[0], best[1])
+        store: Store = self._state["store"]
+        queries = shortened(out.vectors, self.dim, self.load().normalize)
+        rows, scores = store.search(queries, k, self._state["order"])
+        return Ranking(ids, self._state["ids"], rows, scores)
+
+    def _store(self, vectors: Vectors) -> Store:
+        shorten = partial(shortened, dim=self.dim, normalize=self.load().normalize)
+        if self.store == "binary":
+            return Binary(
+                vectors, shorten, self.scores, oversample=self.oversample, rescore=self.rescore
+            )
+        return (Int8 if self.store == "int8" else Float32)(vectors, shorten, self.scores)
+
+    def _key(self, model: Dense, texts: list[str]) -> dict[str, Any] | None:
+        """What made the vectors; a model in training has no name to keep them under."""
+        if "identity" not in self._state:
+            return None
+        return {
+            "kind": "dense",
+            "model": self.model,
+            "model_key": self._state["identity"]["model_key"],
+            "side": "document",
+            "length": model.tokenizer.lengths["document"],
+            "prompt": model.tokenizer.prompts.get("document", ""),
+            "precision": self.precision,
+            "texts": texts_digest(texts),
+        }
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
@@ -111,11 +169,15 @@ class DenseRetriever:
             "kind": "dense",
             "model": self.model,
             **state.get("identity", {}),
-            "dim": model.dim,
+            "dim": self.dim or model.dim,
+            "store": self.store,
+            "bytes_per_vector": bytes_per_vector(self.dim or model.dim, self.store, self.rescore),
             "precision": self.precision,
             "prompts": model.tokenizer.prompts,
             "lengths": model.tokenizer.lengths,
         }
+        if self.store == "binary":
+            facts |= {"rescore": self.rescore, "oversample": self.oversample}
         for side, plural in (("query", "queries"), ("document", "documents")):
             if f"truncated_{plural}" in state:
                 share = state[f"truncated_{plural}"] / max(1, state[plural])

@@ -1,20 +1,24 @@
-"""Texts to vectors, fast: sorted by length, batched by tokens, tokenized one chunk ahead."""
+"""Texts to vectors, fast: sorted by length, batched by tokens, tokenized one shard ahead."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from trivet.core.buckets import buckets
 from trivet.core.machine import Precision
+from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
+from trivet.core.ragged import Ragged
 from trivet.models.dense import Dense
 from trivet.models.tokens import Tokens
+from trivet.retrieval.vectors import Shard
 
 _CHUNK = 4096
 
@@ -41,7 +45,6 @@ def at_precision(model: Dense, precision: Precision, device: str) -> Dense:
     return made.eval()
 
 
-@torch.inference_mode()
 def encode(
     model: Dense,
     texts: Sequence[str],
@@ -50,21 +53,49 @@ def encode(
     prompt: str | None = None,
     what: str = "encode",
 ) -> Encoded:
-    """Encode texts of one side. Long texts come first, so that memory runs out at once or never."""
+    """Encode texts of one side."""
+    vectors = torch.empty(len(texts), model.dim)
+    truncated = 0
+    for shard in encode_shards(model, texts, side, split(texts), prompt=prompt, what=what):
+        assert isinstance(shard.vectors, Tensor)
+        vectors[shard.rows] = shard.vectors
+        truncated += shard.truncated
+    return Encoded(vectors, truncated)
+
+
+def split(texts: Sequence[str], size: int | None = None) -> list[list[int]]:
+    """Rows of like length together, the long ones first: memory runs out at once or never."""
+    size = size or _CHUNK
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+@torch.inference_mode()
+def encode_shards(
+    model: Dense,
+    texts: Sequence[str],
+    side: str,
+    parts: list[list[int]],
+    *,
+    prompt: str | None = None,
+    what: str = "encode",
+) -> Iterator[Shard]:
+    """A shard for each list of rows."""
 
     def tokenize(rows: list[int]) -> tuple[list[int], Tokens]:
         return rows, model.tokenizer([texts[row] for row in rows], side, prompt)
 
-    vectors = torch.empty(len(texts), model.dim)
-    truncated = 0
-    with Progress(what, len(texts), "text") as progress:
-        for rows, tokens in prefetch(chunks, tokenize, depth=1):
-            truncated += tokens.truncated
-            places = torch.tensor(rows)
+    with Progress(what, sum(map(len, parts)), "text") as progress:
+        for rows, tokens in prefetch(parts, tokenize, depth=1):
+            vectors = torch.empty(len(rows), model.dim)
             for group in buckets(tokens.ids.lengths, model.budget):
-                out = model(tokens.ids.select(group))
-                vectors[places[group]] = out.float().cpu()
+                work = partial(_encoded, model, tokens.ids.select(group))
+                found, model.budget = halving(work, model.budget, what)
+                vectors[group] = found
                 progress.add(len(group))
-    return Encoded(vectors, truncated)
+            yield Shard(torch.tensor(rows), vectors, tokens.truncated)
+
+
+def _encoded(model: Dense, ids: Ragged, budget: int) -> Tensor:
+    model.budget = budget
+    return model(ids).float().cpu()

@@ -22,3 +22,12 @@ class Retriever(Protocol):
     def describe(self) -> dict[str, Any]:
         """Everything of the retriever that a ledger row must hold."""
         ...
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """A retriever that takes lengths or prompts from a task, where its own config has none."""
+
+    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
+        """Called before `index`; both are keyed by side and may be empty."""
+        ...

@@ -7,6 +7,8 @@ from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.machine import Machine
 from trivet.core.records import Corpus
 from trivet.models.layout import save_dense
+from trivet.retrieval import encode, stores
+from trivet.retrieval.cache import Cache
 from trivet.retrieval.dense import DenseRetriever
 from trivet.retrieval.protocol import Retriever
 
@@ -59,9 +61,13 @@ def test_scores_are_the_cosines_of_brute_force(tiny, texts):
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 29, 30, 1000])
 @pytest.mark.parametrize("k", [1, 5, 50])
-def test_the_ranking_is_that_of_a_full_sort_whatever_the_chunk(counting, texts, chunk, k):
+def test_the_ranking_is_that_of_a_full_sort_whatever_the_chunk(
+    counting, texts, chunk, k, monkeypatch
+):
     documents, queries = texts(30, 2, longest=3), texts(15, 3, longest=3)
-    found = search(retriever(counting, documents, chunk=chunk), queries, k)
+    monkeypatch.setattr(stores, "_BLOCK", chunk)
+    monkeypatch.setattr(encode, "_CHUNK", 4)
+    found = search(retriever(counting, documents, scores=4 * chunk), queries, k)
     with torch.no_grad():
         d, q = (counting(counting.tokenizer(t, "query").ids).tolist() for t in (documents, queries))
     for i, query in enumerate(q):
@@ -169,7 +175,9 @@ def test_a_manifest_says_what_a_model_was_trained_on(folder, tmp_path):
         ({"lengths": {"passage": 3}}, r"lengths\.passage: no such side"),
         ({"prompts": {"doc": "a"}}, r"prompts\.doc: no such side"),
         ({"lengths": {"query": 0}}, "lengths: must be at least 1"),
-        ({"chunk": 0}, "chunk"),
+        ({"scores": 0}, "scores"),
+        ({"dim": 0}, "dim"),
+        ({"oversample": 0}, "oversample"),
     ],
 )
 def test_settings_that_make_no_search_are_refused(fields, match):
@@ -195,3 +203,43 @@ def test_search_before_index_and_an_empty_corpus_are_refused(tiny):
         DenseRetriever("m").search(["q"], ["fox"], 1)
     with pytest.raises(TrivetError, match="empty"):
         search(retriever(tiny(), []), ["fox"], 1)
+
+
+def saved(place, kept, **fields):
+    return DenseRetriever(place, machine=CPU, cache=Cache(folder=str(kept)), **fields)
+
+
+def test_vectors_are_made_once_for_the_same_texts_model_length_prompt_and_precision(
+    folder, texts, tmp_path_factory, monkeypatch
+):
+    place, documents, kept = folder(), texts(20, 5), tmp_path_factory.mktemp("kept")
+    made = []
+    real = encode.encode_shards
+    monkeypatch.setattr(
+        "trivet.retrieval.dense.encode_shards",
+        lambda *rest, **named: (made.append(len(rest[3])), real(*rest, **named))[1],
+    )
+    found = []
+    for fields in (
+        {},
+        {},
+        {"lengths": {"query": 3}},
+        {"dim": 8},
+        {"store": "int8"},
+        {"lengths": {"document": 3}},
+        {"prompts": {"document": "a "}},
+        {"precision": "bf16"},
+    ):
+        one = saved(place, kept, **fields)
+        one.index(corpus_of(documents))
+        found.append(search(one, ["fox"], 5))
+    assert made == [1, 0, 0, 0, 0, 1, 1, 1]
+    assert (found[0].scores == found[1].scores).all() and (found[0].rows == found[1].rows).all()
+    other = saved(place, kept)
+    other.index(corpus_of(documents[:-1]))
+    assert made[-1] == 1
+
+
+def test_more_dimensions_than_the_model_has_are_refused(tiny, texts):
+    with pytest.raises(ConfigError, match="32 dimensions"):
+        retriever(tiny(), texts(3, 0), dim=64)
