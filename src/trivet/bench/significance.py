@@ -91,15 +91,16 @@ def draws(
 
     Several seeds answer the same queries: seeds and queries are drawn independently of each other,
     and every drawn seed is measured on every drawn query. Drawing new queries within each seed
-    would average away the luck in the queries, which all seeds share. `task` is the task's number
+    would average away the luck in the queries, which all seeds share. Of few seeds any bootstrap
+    sees too little: (S - 1) / S of the variance that they bring. `task` is the task's number
     in an average over tasks: queries are drawn apart in each, the seeds are the same in all.
 
     With `groups`, documents are drawn instead of queries, and a query weighs the product of its
-    documents' counts: the pigeonhole bootstrap of Owen (2007, arXiv 0712.1111), for pairs within
-    one set as in Davezies, D'Haultfœuille and Guyonvarch (Annals of Statistics 49, 2021). It is
-    right for what the documents share, and errs to the wide side for what a query has alone. The
-    mean of the counts would err to the narrow side: for queries of two documents it sees a quarter
-    of the variance that the documents bring.
+    documents' counts: the pigeonhole bootstrap of Owen (Annals of Applied Statistics 1, 2007), for
+    pairs within one set as in Davezies, D'Haultfœuille and Guyonvarch (Annals of Statistics 49,
+    2021). It is right for what the documents bring, and errs to the wide side for what a query has
+    alone. The mean of the counts would err to the narrow side: for queries of two documents it
+    sees a quarter of the variance that the documents bring.
     """
     scores = np.atleast_2d(np.asarray(values, dtype=np.float64))  # (S, Q)
     seeds, queries = scores.shape
@@ -170,8 +171,8 @@ def share_of_sharing(relevant: Groups) -> float:
 def document_groups(relevant: Groups) -> list[list[str]]:
     """For each query the two documents that most queries share, or itself if it shares none.
 
-    Two, since the product of many counts is almost always 0: the pigeonhole's excess of variance
-    for what a query has alone is threefold with two documents, and doubles with each further one.
+    Two, since the product of many counts is almost always 0: what a query has alone is given
+    2 ** m - 1 times its variance by m documents, 1 with one, 3 with two, 7 with three.
     """
     times = Counter(document for documents in relevant for document in set(documents))
     out: list[list[str]] = []

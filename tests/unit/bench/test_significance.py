@@ -13,8 +13,8 @@ from trivet.bench.significance import (
     document_groups,
     draws,
     holm,
-    permutation,
     percentiles,
+    permutation,
     share_of_sharing,
 )
 
