@@ -92,15 +92,17 @@ def compare(
     tasks, left_out = _common(choices)
     out: list[Comparison] = []
     samples: list[list[_Sample]] = []
+    said: list[str] = []
     for number, task in enumerate(tasks):
         found, notes = _samples(ledger, choices, task, metric, across, (seed, rounds, number))
         samples.append(found)
+        said += [f"{task}: {note}" for note in notes]
         notes = [*_method(found, seed, rounds), *notes]
         if any(sample.in_domain for sample in found):
             notes.append(IN_DOMAIN.format(task))
         out.append(_compare(task, metric, [found], notes, seed, rounds))
     if len(tasks) > 1:
-        notes = [*_method([sample for found in samples for sample in found], seed, rounds)]
+        notes = [*_method([sample for found in samples for sample in found], seed, rounds), *said]
         if any(sample.in_domain for found in samples for sample in found):
             notes.append(IN_DOMAIN.format("one of the tasks"))
         out.append(_compare("average", metric, samples, notes, seed, rounds))
@@ -138,7 +140,9 @@ def _samples(
     relevant = next((one.relevant for one in scores if one.relevant is not None), None)
     groups = None
     if relevant is None:
-        notes.append("rows of before relevant documents were kept: queries count as independent")
+        notes.append(
+            "relevant documents were not kept with these rows: queries count as independent"
+        )
     else:
         documents = [relevant[query] for query in scores[0].queries]
         share = share_of_sharing(documents)
@@ -146,7 +150,7 @@ def _samples(
             groups = document_groups(documents)
             notes.append(
                 f"{share:.0%} of the queries share a relevant document with another: "
-                "intervals resample documents as well"
+                "intervals resample documents as well, p does not"
             )
     seed, rounds, number = drawing
     found: list[_Sample] = []

@@ -37,7 +37,6 @@ def by_task(
     published: bool = False,
 ) -> list[Table]:
     """A table for each task. `share_of` names the label whose first metric is 100%."""
-    rows = latest(rows)
     out: list[Table] = []
     for task in dict.fromkeys(row["task"] for row in rows):
         out.append(_task([row for row in rows if row["task"] == task], task, metrics, share_of))
@@ -46,6 +45,8 @@ def by_task(
 
 
 def _task(rows: list[Row], task: str, metrics: Sequence[str], share_of: str | None) -> Table:
+    several = _seeds(rows)
+    rows = latest(rows)
     values = [[measured(row, metric) for metric in metrics] for row in rows]
     cells = [
         [row["label"] + (" *" if row["in_domain"] else ""), *(f"{value:.4f}" for value in line)]
@@ -62,7 +63,7 @@ def _task(rows: list[Row], task: str, metrics: Sequence[str], share_of: str | No
         for line, row in zip(cells, rows, strict=True):
             line.append(f"{labels[row['label']] / labels[share_of]:.1%}")
     notes = [IN_DOMAIN.format(task)] if any(row["in_domain"] for row in rows) else []
-    notes += _unlike(rows)
+    notes += _unlike(rows) + several
     marked = [bool(row["in_domain"]) for row in rows]
     columns = {
         j + 1: without_marked([line[j] for line in values], marked) for j in range(len(metrics))
@@ -72,6 +73,7 @@ def _task(rows: list[Row], task: str, metrics: Sequence[str], share_of: str | No
 
 def across_tasks(rows: Sequence[Row], metric: str, *, published: bool = False) -> list[Table]:
     """One table: a row a label, a column a task; an average only of labels with every task."""
+    several = _seeds(rows)
     rows = latest(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     labels = list(dict.fromkeys(row["label"] for row in rows))
@@ -99,6 +101,7 @@ def across_tasks(rows: Sequence[Row], metric: str, *, published: bool = False) -
     notes = [IN_DOMAIN.format("the task")] if any(row["in_domain"] for row in rows) else []
     for task in tasks:
         notes += _unlike([row for row in rows if row["task"] == task])
+    notes += several
     headers = [*tasks, "average"] if len(tasks) > 1 else tasks
     out = [Table(metric, headers, cells, notes, best_cells(columns))]
     if published:
@@ -129,6 +132,18 @@ def _unlike(rows: Sequence[Row]) -> list[str]:
     """A note where rows of one task were not measured on the same thing."""
     names = [n for n in ("data", "split", "k", "drop_self") if len({row[n] for row in rows}) > 1]
     return [f"{rows[0]['task']}: rows differ in {', '.join(names)}"] if names else []
+
+
+def _seeds(rows: Sequence[Row]) -> list[str]:
+    """A note where only one of a label's seeds is shown."""
+    seeds: dict[str, set[int | None]] = {}
+    for row in rows:
+        seeds.setdefault(row["label"], set()).add(row["seed"])
+    return [
+        f"{label}: the last of {len(found)} seeds; trivet compare takes them all"
+        for label, found in seeds.items()
+        if len(found) > 1
+    ]
 
 
 def _published(tasks: Sequence[str], title: str, metrics: Sequence[str]) -> list[Table]:

@@ -1,12 +1,12 @@
-"""One table, three ways to write it: Markdown for the terminal, LaTeX for a paper, CSV for a script."""
+"""One table, three ways to write it: Markdown to read, LaTeX to print, CSV to compute with."""
 
 from __future__ import annotations
 
 import csv as csv_module
 import io
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from trivet.bench.table import table as markdown_table
 
@@ -19,13 +19,11 @@ class Table:
     headers: Sequence[str]  # of the columns after the name
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
-    best: frozenset[tuple[int, int]] = field(
-        default_factory=frozenset
-    )  # row, column: bold in LaTeX
+    best: frozenset[tuple[int, int]] = frozenset()  # row, column: bold in LaTeX
 
 
 def best_cells(
-    columns: dict[int, Sequence[float | None]], digits: int = 4
+    columns: Mapping[int, Sequence[float | None]], digits: int = 4
 ) -> frozenset[tuple[int, int]]:
     """Where each column is highest, ties as printed included; None takes no part."""
     found: set[tuple[int, int]] = set()
