@@ -41,7 +41,10 @@ def markdown(tables: Sequence[Table]) -> str:
     for one in tables:
         cells = [[cell.replace("|", "\\|") for cell in row] for row in one.rows]
         title = one.title.replace("|", "\\|")
-        blocks.append("\n".join([markdown_table([title, *one.headers], cells), *one.notes]))
+        blocks.append(markdown_table([title, *one.headers], cells))
+        if one.notes:  # apart from the table, of which Markdown would make them rows
+            notes = [note if note.startswith("* ") else f"- {note}" for note in one.notes]
+            blocks.append("\n".join(notes))
     return "\n\n".join(blocks)
 
 
