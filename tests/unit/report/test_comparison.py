@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trivet.bench.significance import bootstrap, document_groups, draws, holm, permutation
-from trivet.report.comparison import compare
+from trivet.report.comparison import Against, compare
 from trivet.report.comparison_table import as_table
 from trivet.report.selection import choose
 
@@ -55,6 +55,20 @@ def test_a_dagger_marks_a_difference_that_is_sure_and_only_such_a_one(ledger, ad
     table = as_table(compared(ledger, "base", "better", "like")[0])
     assert table.rows[1][3].endswith(" †") and "†" not in "".join(table.rows[0] + table.rows[2])
     assert table.rows[0][3:] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "interval", "sure"),
+    [
+        (0.049, (0.01, 0.2), True),
+        (0.049, (-0.2, -0.01), True),
+        (0.05, (0.01, 0.2), False),
+        (0.01, (-0.01, 0.2), False),
+        (0.01, (0.0, 0.2), False),
+    ],
+)
+def test_a_difference_is_sure_by_its_corrected_p_and_by_its_interval(p_holm, interval, sure):
+    assert Against(0.1, interval, p=0.001, p_holm=p_holm).significant is sure
 
 
 def test_queries_that_share_documents_widen_the_interval_and_take_the_dagger(ledger, add):
