@@ -17,6 +17,7 @@ from typing import Any
 
 from trivet import __version__
 from trivet.bench.evaluate import Result
+from trivet.bench.task import Task
 from trivet.bench.trec import write_ranking
 from trivet.core.errors import DataError
 from trivet.core.files import write_json
@@ -75,6 +76,7 @@ class Ledger:
         row = make_row(result, bench=bench, command=command, label=label)
         scores = {
             "queries": result.ranking.queries,
+            "relevant": _relevant(result.task),
             **{name: values.tolist() for name, values in result.per_query.items()},
         }
         folder = self.path.parent
@@ -106,6 +108,14 @@ class Ledger:
                 what = f"not a ledger row ({error})"
                 raise DataError(what, where=f"{self.path}:{number}", fix=fix) from None
             yield row
+
+
+def _relevant(task: Task) -> dict[str, list[str]]:
+    """Each query's relevant documents: queries that share some are not independent."""
+    return {
+        query: [document for document, grade in grades.items() if grade > 0]
+        for query, grades in task.qrels.items()
+    }
 
 
 def _append(path: Path, line: bytes) -> None:

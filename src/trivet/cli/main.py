@@ -12,6 +12,7 @@ _COMMANDS = {
     "train": ("trivet.cli.train", "run a recipe: stages in order, each made once"),
     "eval": ("trivet.cli.eval", "measure a retriever on a bench; rows go to the ledger"),
     "report": ("trivet.cli.report", "print rows of a ledger side by side"),
+    "compare": ("trivet.cli.compare", "test rows of a ledger against a baseline, with intervals"),
     "cache": ("trivet.cli.cache", "list the vectors that are kept, or delete them"),
     "doctor": ("trivet.cli.doctor", "say what works on this machine, and what does not"),
 }

@@ -30,6 +30,12 @@ class ArtifactError(TrivetError):
     """A folder that is not a finished artifact, or not the one it says it is."""
 
 
+class NotComparable(TrivetError):
+    """Numbers that were not measured in one way; comparing them would mislead. Exits with 3."""
+
+    exit_code = 3
+
+
 class Interrupted(TrivetError):
     """A run that was asked to stop, saved its state and can go on; exits as its signal would."""
 

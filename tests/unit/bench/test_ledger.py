@@ -77,6 +77,7 @@ def test_a_row_holds_its_pedigree_and_its_files_lie_beside_the_ledger(beir, tmp_
     scores = json.loads((folder / row["per_query"]).read_text())
     assert scores == {
         "queries": ["q1", "q2"],
+        "relevant": {"q1": ["d1"], "q2": ["d2"]},  # d2 is judged 0 for q1
         **{name: values.tolist() for name, values in result.per_query.items()},
     }
     ranking = read_ranking(folder / row["ranking"], ["q1", "q2"], result.task.corpus.ids)

@@ -48,7 +48,9 @@ def small(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["eval", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], ["eval", "--help"], ["compare", "--help"]]
+)
 def test_help_imports_nothing_heavy(words, tmp_path):
     code = (
         "import sys; from trivet.cli.main import main\n"
@@ -197,6 +199,9 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small):
         words.append("--dry-run")
     if words[0] == "report":
         trivet("eval", "--bench", str(small), cwd=tmp_path)
+    if words[0] == "compare":
+        for label in words[1:3]:
+            trivet("eval", "--bench", str(small), "--label", label, cwd=tmp_path)
     if words[:3] == ["eval", "--bench", "demo"] and "--model" in words:
         words[2] = str(small)  # the whole corpus through a model takes minutes
     done = trivet(*words, cwd=tmp_path)
