@@ -23,13 +23,18 @@ _POOLING: dict[str, Pooling] = {
 }
 
 
-def save_dense(model: Dense, folder: Path) -> None:
-    """Write a dense model; the folder must exist."""
-    tokenizer, encoder = model.tokenizer, model.encoder
+def save_encoder(encoder: Any, folder: Path) -> None:
+    """Write an encoder under an attention that every loader knows."""
     implementation = encoder.config._attn_implementation
     encoder.set_attn_implementation("sdpa")  # ours is unknown to whoever loads this
     encoder.save_pretrained(folder)
     encoder.set_attn_implementation(implementation)
+
+
+def save_dense(model: Dense, folder: Path) -> None:
+    """Write a dense model; the folder must exist."""
+    tokenizer = model.tokenizer
+    save_encoder(model.encoder, folder)
     tokenizer.inner.save_pretrained(folder)
     longest = max(tokenizer.total("query"), tokenizer.total("document"))
     modules = ["Transformer", "Pooling", *(["Normalize"] if model.normalize else [])]
@@ -43,11 +48,11 @@ def save_dense(model: Dense, folder: Path) -> None:
         }
         for i, name in enumerate(modules)
     ]
-    _write(folder / "modules.json", described)
-    _write(
+    write_plain(folder / "modules.json", described)
+    write_plain(
         folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False}
     )
-    _write(
+    write_plain(
         folder / "config_sentence_transformers.json",
         {
             "model_type": "SentenceTransformer",
@@ -59,7 +64,7 @@ def save_dense(model: Dense, folder: Path) -> None:
     modes = {mode: name == model.pooling for mode, name in _POOLING.items()}
     others = ("max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
     (folder / "1_Pooling").mkdir()
-    _write(
+    write_plain(
         folder / "1_Pooling" / "config.json",
         {
             "word_embedding_dimension": model.dim,
@@ -70,7 +75,7 @@ def save_dense(model: Dense, folder: Path) -> None:
     )
     if model.normalize:
         (folder / "2_Normalize").mkdir()
-        _write(folder / "2_Normalize" / "config.json", {})
+        write_plain(folder / "2_Normalize" / "config.json", {})
     write_json(folder / EXTRA, {"lengths": tokenizer.lengths})
 
 
@@ -91,13 +96,13 @@ def load_dense(folder: Path, *, budget: int = 16384) -> Dense:
         )
     inner = folder / str(modules[0]["path"])
     pooling = _read_pooling(folder / str(modules[1]["path"]) / "config.json")
-    settings = _read_optional(folder / "config_sentence_transformers.json")
+    settings = read_optional(folder / "config_sentence_transformers.json")
     similarity = settings.get("similarity_fn_name") or "cosine"
     encoder, inner_tokenizer = load_encoder(inner), load_tokenizer(inner)
-    longest = _read_optional(inner / "sentence_bert_config.json").get("max_seq_length")
+    longest = read_optional(inner / "sentence_bert_config.json").get("max_seq_length")
     limit = min(int(longest or position_limit(encoder)), position_limit(encoder))
     specials = int(inner_tokenizer.num_special_tokens_to_add())
-    lengths = _read_optional(folder / EXTRA).get("lengths") or {
+    lengths = read_optional(folder / EXTRA).get("lengths") or {
         "query": limit - specials,
         "document": limit - specials,
     }
@@ -113,7 +118,7 @@ def position_limit(encoder: Any) -> int:
 
 
 def _read_pooling(path: Path) -> Pooling:
-    config = _read_optional(path)
+    config = read_optional(path)
     if "pooling_mode" in config:
         chosen = [str(config["pooling_mode"])]
     else:
@@ -125,9 +130,11 @@ def _read_pooling(path: Path) -> Pooling:
     return cast("Pooling", known[chosen[0]])
 
 
-def _read_optional(path: Path) -> dict[str, Any]:
+def read_optional(path: Path) -> dict[str, Any]:
+    """A JSON object, empty where there is no such file."""
     return cast("dict[str, Any]", read_json(path)) if path.is_file() else {}
 
 
-def _write(path: Path, value: Any) -> None:
+def write_plain(path: Path, value: Any) -> None:
+    """A JSON file inside a folder that becomes whole later."""
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -30,10 +30,15 @@ class Tokenizer:
         prompts: dict[str, str],
         lengths: dict[str, int],
         limit: int | None = None,
+        markers: dict[str, int] | None = None,
     ) -> None:
-        """Wrap a fast tokenizer; `limit` is the most tokens in all that the encoder takes."""
+        """Wrap a fast tokenizer; `limit` is the most tokens in all that the encoder takes.
+
+        `markers`: a token for each side that stands after the first one, as ColBERT has them.
+        """
         self.inner = inner
         self.prompts, self.lengths, self.limit = prompts, lengths, limit
+        self.markers = markers or {}
         self.specials = int(inner.num_special_tokens_to_add())
         self._lock = threading.Lock()  # the tokenizer keeps its truncation as state
 
@@ -43,10 +48,10 @@ class Tokenizer:
         return int(self.inner.pad_token_id or 0)
 
     def total(self, side: str, prompt: str | None = None) -> int:
-        """The most tokens in a row: content, prompt and specials, within the encoder's limit."""
+        """The most tokens in a row, content and all that comes on top, within the limit."""
         prompt = self.prompts.get(side, "") if prompt is None else prompt
         extra = len(self.inner(prompt, add_special_tokens=False)["input_ids"]) if prompt else 0
-        total = self.lengths[side] + extra + self.specials
+        total = self.lengths[side] + extra + self.specials + (side in self.markers)
         return min(total, self.limit) if self.limit else total
 
     def __call__(self, texts: Sequence[str], side: str, prompt: str | None = None) -> Tokens:
@@ -54,17 +59,19 @@ class Tokenizer:
         prompt = self.prompts.get(side, "") if prompt is None else prompt
         if not texts:
             return Tokens(Ragged.of([]), 0)
+        marker = [self.markers[side]] if side in self.markers else []
         with self._lock:
             out = self.inner(
                 [prompt + text for text in texts],
                 truncation=True,
-                max_length=self.total(side, prompt),
+                max_length=self.total(side, prompt) - len(marker),
                 return_attention_mask=False,
                 return_token_type_ids=False,
                 verbose=False,
             )
         truncated = sum(bool(encoding.overflowing) for encoding in out.encodings)
-        rows = [torch.tensor(ids, dtype=torch.int64) for ids in out["input_ids"]]
+        found = [ids[:1] + marker + ids[1:] for ids in out["input_ids"]]
+        rows = [torch.tensor(ids, dtype=torch.int64) for ids in found]
         return Tokens(Ragged.of(rows), truncated)
 
     def example(self, text: str, side: str) -> str:

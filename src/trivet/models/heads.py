@@ -1,0 +1,100 @@
+"""What turns hidden states into token vectors: one projection, or several on top of each other.
+
+Layouts as PyLate stores them: each layer is a folder with a linear map, an activation and perhaps a
+residual connection. Clavié et al., "Simple Projection Variants Improve ColBERT Performance",
+https://arxiv.org/abs/2510.12327.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from trivet.core.errors import ArtifactError, nearest
+from trivet.core.files import read_json, write_json
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "torch.nn.modules.linear.Identity": nn.Identity,
+    "torch.nn.modules.activation.GELU": nn.GELU,
+    "torch.nn.modules.activation.ReLU": nn.ReLU,
+    "torch.nn.modules.activation.SiLU": nn.SiLU,
+    "torch.nn.modules.activation.Tanh": nn.Tanh,
+}
+
+
+class Projection(nn.Module):
+    """A linear map, an activation, and the input added where `residual` says so."""
+
+    def __init__(
+        self,
+        inner: int,
+        outer: int,
+        *,
+        bias: bool = False,
+        activation: nn.Module | None = None,
+        residual: bool = False,
+    ) -> None:
+        """From `inner` to `outer` dimensions; a residual of another size is mapped, too."""
+        super().__init__()
+        self.linear = nn.Linear(inner, outer, bias=bias)
+        self.activation = activation or nn.Identity()
+        self.has_residual = residual
+        self.residual = nn.Linear(inner, outer, bias=False) if residual and inner != outer else None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, inner) to (…, outer)."""
+        out = self.activation(self.linear(hidden))
+        if not self.has_residual:
+            return out
+        return out + (hidden if self.residual is None else self.residual(hidden))
+
+
+def load_projection(folder: Path) -> Projection:
+    """Read one layer that PyLate or trivet wrote."""
+    from safetensors.torch import load_file
+
+    weights = folder / "model.safetensors"
+    for path in (folder / "config.json", weights):
+        if not path.is_file():
+            fix = "A head lacks a part: get the model again"
+            raise ArtifactError(f"no {path.name}", where=str(folder), fix=fix)
+    config = cast("dict[str, Any]", read_json(folder / "config.json"))
+    name = str(config.get("activation_function", "torch.nn.modules.linear.Identity"))
+    if name not in _ACTIVATIONS:
+        what = f"unknown activation {name}"
+        raise ArtifactError(what, where=str(folder), fix=nearest(name, _ACTIVATIONS))
+    made = Projection(
+        int(config["in_features"]),
+        int(config["out_features"]),
+        bias=bool(config.get("bias", True)),
+        activation=_ACTIVATIONS[name](),
+        residual=bool(config.get("use_residual", False)),
+    )
+    try:
+        made.load_state_dict(load_file(weights))
+    except Exception as error:  # torch and safetensors raise classes of their own
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"its weights do not fit ({reason})", where=str(folder)) from None
+    return made
+
+
+def save_projection(layer: Projection, folder: Path) -> None:
+    """Write one layer into a folder that exists."""
+    from safetensors.torch import save_file
+
+    kinds = {kind: name for name, kind in _ACTIVATIONS.items()}
+    linear = layer.linear
+    write_json(
+        folder / "config.json",
+        {
+            "in_features": linear.in_features,
+            "out_features": linear.out_features,
+            "bias": "bias" in dict(linear.named_parameters()),
+            "activation_function": kinds[type(layer.activation)],
+            "use_residual": layer.has_residual,
+        },
+    )
+    state = {name: tensor.contiguous().cpu() for name, tensor in layer.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
