@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from trivet.core.artifact import MANIFEST
 from trivet.core.errors import ConfigError, TrivetError
-from trivet.core.files import read_json
-from trivet.core.hashing import json_digest, texts_digest, tree_digests
-from trivet.core.hub import hub_model
+from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
@@ -20,6 +16,7 @@ from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import at_precision, encode, encode_shards, split
+from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
 from trivet.retrieval.stores import (
     Binary,
     Float32,
@@ -66,13 +63,7 @@ class DenseRetriever:
 
     def __post_init__(self) -> None:
         """Refuse sides that there are not."""
-        for name in ("lengths", "prompts"):
-            for side in getattr(self, name):
-                if side not in ("query", "document"):
-                    fix = "There is: query and document"
-                    raise ConfigError("no such side", where=f"{name}.{side}", fix=fix)
-        if any(length < 1 for length in self.lengths.values()):
-            raise ConfigError("must be at least 1", where="lengths")
+        check_sides(self.lengths, self.prompts)
         for name in ("scores", "oversample", "dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -81,15 +72,13 @@ class DenseRetriever:
     def load(self) -> Dense:
         """The model in fp32, with the lengths and prompts asked for."""
         if "model" not in self._state:
-            folder = Path(self.model).expanduser()
-            if not folder.is_dir():
-                folder = hub_model(self.model, self.revision)
+            folder = model_folder(self.model, self.revision)
             model = load_dense(folder)
             model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
             self._state["prompts"] = model.tokenizer.prompts
             model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
             self.use(model)
-            self._state["identity"] = _identity(folder)
+            self._state["identity"] = identity(folder)
         return self._state["model"]
 
     def use(self, model: Dense) -> None:
@@ -124,8 +113,7 @@ class DenseRetriever:
             "store": self._store(vectors),
             "ids": corpus.ids,
             "order": id_order(corpus.ids),
-            "documents": len(corpus),
-            "truncated_documents": vectors.truncated(),
+            "truncated": {"document": (vectors.truncated(), len(corpus))},
         }
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
@@ -133,7 +121,7 @@ class DenseRetriever:
         if "store" not in self._state:
             raise TrivetError("search before index")
         out = encode(self._state["encoder"], texts, "query", what="queries")
-        self._state |= {"queries": len(texts), "truncated_queries": out.truncated}
+        self._state["truncated"]["query"] = (out.truncated, len(texts))
         store: Store = self._state["store"]
         queries = shortened(out.vectors, self.dim, self.load().normalize)
         rows, scores = store.search(queries, k, self._state["order"])
@@ -178,24 +166,5 @@ class DenseRetriever:
         }
         if self.store == "binary":
             facts |= {"rescore": self.rescore, "oversample": self.oversample}
-        for side, plural in (("query", "queries"), ("document", "documents")):
-            if f"truncated_{plural}" in state:
-                share = state[f"truncated_{plural}"] / max(1, state[plural])
-                facts[f"truncated_{side}_share"] = round(share, 6)
+        facts |= truncated_shares(state.get("truncated", {}))
         return facts
-
-
-def _identity(folder: Path) -> dict[str, Any]:
-    """What a ledger row says of a model: its key, and what it was trained on if that is known."""
-    if (folder / MANIFEST).is_file():
-        manifest = read_json(folder / MANIFEST)
-        return {
-            "model_key": manifest["key"],
-            "in_domain": manifest.get("in_domain", []),
-            "trained_on": manifest.get("trained_on", []),
-            "train_seed": manifest.get("seed"),
-        }
-    digests = {
-        k: v for k, v in tree_digests(folder).items() if k.endswith((".safetensors", "json"))
-    }
-    return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None}

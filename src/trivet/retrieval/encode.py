@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,10 +17,12 @@ from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
 from trivet.core.ragged import Ragged
+from trivet.models.colbert import ColBERT
 from trivet.models.dense import Dense
 from trivet.models.tokens import Tokens
 from trivet.retrieval.vectors import Shard
 
+Model = TypeVar("Model", Dense, ColBERT)
 _CHUNK = 4096
 
 
@@ -31,17 +34,14 @@ class Encoded:
     truncated: int
 
 
-def at_precision(model: Dense, precision: Precision, device: str) -> Dense:
+def at_precision(model: Model, precision: Precision, device: str) -> Model:
     """A copy of a model for encoding: in eval mode, its weights in the chosen precision."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    encoder = copy.deepcopy(model.encoder).to(device=device, dtype=dtype)
-    made = Dense(
-        encoder,
-        model.tokenizer,
-        pooling=model.pooling,
-        normalize=model.normalize,
-        budget=model.budget,
-    )
+    made = copy.copy(model)  # shares the tokenizer
+    made._modules = {  # type: ignore[assignment]
+        name: copy.deepcopy(module).to(device=device, dtype=dtype)
+        for name, module in model.named_children()
+    }
     return made.eval()
 
 
@@ -72,30 +72,36 @@ def split(texts: Sequence[str], size: int | None = None) -> list[list[int]]:
 
 @torch.inference_mode()
 def encode_shards(
-    model: Dense,
+    model: Dense | ColBERT,
     texts: Sequence[str],
     side: str,
     parts: list[list[int]],
     *,
     prompt: str | None = None,
     what: str = "encode",
+    dtype: torch.dtype = torch.float32,
 ) -> Iterator[Shard]:
-    """A shard for each list of rows."""
+    """A shard for each list of rows: a vector a text, or a bag of them; kept as `dtype`."""
 
     def tokenize(rows: list[int]) -> tuple[list[int], Tokens]:
         return rows, model.tokenizer([texts[row] for row in rows], side, prompt)
 
     with Progress(what, sum(map(len, parts)), "text") as progress:
         for rows, tokens in prefetch(parts, tokenize, depth=1):
-            vectors = torch.empty(len(rows), model.dim)
+            found: list[Tensor] = [torch.empty(0)] * len(rows)
             for group in buckets(tokens.ids.lengths, model.budget):
-                work = partial(_encoded, model, tokens.ids.select(group))
-                found, model.budget = halving(work, model.budget, what)
-                vectors[group] = found
+                work = partial(_encoded, model, tokens.ids.select(group), side)
+                out, model.budget = halving(work, model.budget, what)
+                for row, vectors in zip(group.tolist(), out, strict=True):
+                    found[row] = vectors.to("cpu", dtype)
                 progress.add(len(group))
-            yield Shard(torch.tensor(rows), vectors, tokens.truncated)
+            made = torch.stack(found) if isinstance(model, Dense) else Ragged.of(found)
+            yield Shard(torch.tensor(rows), made, tokens.truncated)
 
 
-def _encoded(model: Dense, ids: Ragged, budget: int) -> Tensor:
+def _encoded(model: Dense | ColBERT, ids: Ragged, side: str, budget: int) -> Tensor | Ragged:
     model.budget = budget
-    return model(ids).float().cpu()
+    if isinstance(model, Dense):
+        return model(ids).float().cpu()
+    found: Ragged = model(ids, side)
+    return Ragged(found.values.float().cpu(), found.offsets)

@@ -1,0 +1,172 @@
+"""Late interaction, exact: the MaxSim of every query with every document.
+
+Khattab and Zaharia, "ColBERT: Efficient and Effective Passage Search via Contextualized Late
+Interaction over BERT", https://arxiv.org/abs/2004.12832. Shards of token vectors are read one after
+the other, so what is searched need not fit in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.hashing import texts_digest
+from trivet.core.machine import Machine, Precision
+from trivet.core.maxsim import maxsim
+from trivet.core.memory import halving
+from trivet.core.progress import Progress
+from trivet.core.ragged import Ragged, concatenate
+from trivet.core.records import Corpus, Ranking
+from trivet.core.schema import unkeyed
+from trivet.models.colbert import ColBERT
+from trivet.models.colbert_layout import load_colbert
+from trivet.retrieval.cache import Cache
+from trivet.retrieval.encode import at_precision, encode_shards, split
+from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
+from trivet.retrieval.topk import Found, id_order, merge, topk
+from trivet.retrieval.vectors import Shard, Vectors
+
+_SHARD = 1024  # documents
+
+
+@dataclass
+class ColbertRetriever:
+    """Any ColBERT model that trivet or PyLate wrote, searched exactly."""
+
+    model: str
+    """A trivet artifact, a folder in PyLate's layout, or a hub id."""
+    revision: str = "main"
+    """The hub revision."""
+    precision: Precision = "fp32"
+    """Of the encoder; scores are fp32 always."""
+    keep: Literal["float32", "float16"] = "float16"
+    """How token vectors are kept; float16 changes a score by less than a thousandth."""
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    """Content tokens of `query` and `document`; else the task's, else the model's."""
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    """What stands before a `query` and a `document`; else the task's, else the model's."""
+    budget: int = unkeyed(1 << 26)
+    """Inner products held at once: the bound of memory."""
+    cache: Cache = unkeyed(factory=Cache)
+    """Where token vectors are kept."""
+    machine: Machine = unkeyed(factory=Machine)
+    """Where it runs."""
+    _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse sides that there are not."""
+        check_sides(self.lengths, self.prompts)
+        if self.budget < 1:
+            raise ConfigError("must be at least 1", where="budget")
+
+    def load(self) -> ColBERT:
+        """The model in fp32, with the lengths and prompts asked for."""
+        if "model" not in self._state:
+            folder = model_folder(self.model, self.revision)
+            model = load_colbert(folder)
+            self._state["own"] = (model.tokenizer.lengths, model.tokenizer.prompts)
+            self._state |= {"model": model, "identity": identity(folder)}
+            self.adapt({}, {})
+        return self._state["model"]
+
+    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
+        """Use a task's lengths and prompts where the config gives none."""
+        tokenizer = self.load().tokenizer
+        own_lengths, own_prompts = self._state["own"]
+        tokenizer.lengths = own_lengths | lengths | self.lengths
+        tokenizer.prompts = own_prompts | prompts | self.prompts
+
+    def index(self, corpus: Corpus) -> None:
+        """Encode all documents, or find their vectors in the cache."""
+        if len(corpus) == 0:
+            raise TrivetError("the corpus is empty")
+        model = at_precision(self.load(), self.precision, self.machine.resolve())
+        model.budget = self.machine.encode_tokens
+        texts = corpus.contents()
+        parts = split(texts, _SHARD)
+        dtype = torch.float16 if self.keep == "float16" else torch.float32
+
+        def make(numbers: list[int]) -> Iterator[Shard]:
+            wanted = [parts[i] for i in numbers]
+            return encode_shards(model, texts, "document", wanted, what="documents", dtype=dtype)
+
+        vectors = self.cache.collect(self._key(model, texts), len(parts), make)
+        self._state |= {
+            "encoder": model,
+            "vectors": vectors,
+            "ids": corpus.ids,
+            "order": id_order(corpus.ids),
+            "truncated": {"document": (vectors.truncated(), len(corpus))},
+        }
+
+    def encode_queries(self, texts: list[str]) -> Ragged:
+        """The token vectors of queries, in fp32."""
+        encoder: ColBERT = self._state["encoder"]
+        shards = list(encode_shards(encoder, texts, "query", split(texts), what="queries"))
+        cut = sum(shard.truncated for shard in shards)
+        self._state["truncated"]["query"] = (cut, len(texts))
+        bags = [shard.vectors for shard in shards if isinstance(shard.vectors, Ragged)]
+        if not bags:
+            return Ragged(torch.empty(0, encoder.dim), torch.zeros(1, dtype=torch.int64))
+        return concatenate(bags).select(torch.argsort(torch.cat([s.rows for s in shards])))
+
+    def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
+        """Score every query with every document, a shard at a time."""
+        if "vectors" not in self._state:
+            raise TrivetError("search before index")
+        queries = self.encode_queries(texts)
+        order = self._state["order"]
+        vectors: Vectors = self._state["vectors"]
+        best: Found | None = None
+        with Progress("search", len(order), "document") as progress:
+            for shard in vectors:
+                assert isinstance(shard.vectors, Ragged)
+                documents = Ragged(shard.vectors.values.float(), shard.vectors.offsets)
+                work = partial(_scores, queries, documents)
+                scores, self.budget = halving(work, self.budget, "search")
+                rows = shard.rows.numpy()
+                places, values = topk(scores, k, order[rows])
+                found = (rows[places], values)
+                best = found if best is None else merge(best, found, k, order)
+                progress.add(len(rows))
+        if best is None:
+            raise TrivetError("the corpus is empty")
+        return Ranking(ids, self._state["ids"], best[0], best[1])
+
+    def describe(self) -> dict[str, Any]:
+        """The model, its prompts and lengths, and what was cut."""
+        model = self.load()
+        return {
+            "kind": "colbert",
+            "model": self.model,
+            **self._state["identity"],
+            "dim": model.dim,
+            "expansion": model.expansion,
+            "keep": self.keep,
+            "precision": self.precision,
+            "prompts": model.tokenizer.prompts,
+            "lengths": model.tokenizer.lengths,
+            **truncated_shares(self._state.get("truncated", {})),
+        }
+
+    def _key(self, model: ColBERT, texts: list[str]) -> dict[str, Any]:
+        return {
+            "kind": "colbert",
+            "model": self.model,
+            "model_key": self._state["identity"]["model_key"],
+            "side": "document",
+            "length": model.tokenizer.lengths["document"],
+            "prompt": model.tokenizer.prompts.get("document", ""),
+            "precision": self.precision,
+            "keep": self.keep,
+            "texts": texts_digest(texts),
+        }
+
+
+def _scores(queries: Ragged, documents: Ragged, budget: int) -> torch.Tensor:
+    return maxsim(queries, documents, budget=budget)

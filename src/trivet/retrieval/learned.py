@@ -1,0 +1,55 @@
+"""What every retriever with a trained model shares: its folder, its identity, its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trivet.core.artifact import MANIFEST
+from trivet.core.errors import ConfigError
+from trivet.core.files import read_json
+from trivet.core.hashing import json_digest, tree_digests
+from trivet.core.hub import hub_model
+
+SIDES = ("query", "document")
+
+
+def model_folder(model: str, revision: str) -> Path:
+    """A folder as it is; anything else is a hub id."""
+    folder = Path(model).expanduser()
+    return folder if folder.is_dir() else hub_model(model, revision)
+
+
+def check_sides(lengths: dict[str, int], prompts: dict[str, str]) -> None:
+    """Refuse sides that there are not, and lengths that hold nothing."""
+    for name, given in (("lengths", lengths), ("prompts", prompts)):
+        for side in given:
+            if side not in SIDES:
+                fix = "There is: query and document"
+                raise ConfigError("no such side", where=f"{name}.{side}", fix=fix)
+    if any(length < 1 for length in lengths.values()):
+        raise ConfigError("must be at least 1", where="lengths")
+
+
+def truncated_shares(counts: dict[str, tuple[int, int]]) -> dict[str, float]:
+    """What a ledger row says of texts that were cut: `counts` is (cut, all) by side."""
+    return {
+        f"truncated_{side}_share": round(cut / max(1, total), 6)
+        for side, (cut, total) in counts.items()
+    }
+
+
+def identity(folder: Path) -> dict[str, Any]:
+    """What a ledger row says of a model: its key, and what it was trained on if that is known."""
+    if (folder / MANIFEST).is_file():
+        manifest = read_json(folder / MANIFEST)
+        return {
+            "model_key": manifest["key"],
+            "in_domain": manifest.get("in_domain", []),
+            "trained_on": manifest.get("trained_on", []),
+            "train_seed": manifest.get("seed"),
+        }
+    digests = {
+        k: v for k, v in tree_digests(folder).items() if k.endswith((".safetensors", "json"))
+    }
+    return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None}
