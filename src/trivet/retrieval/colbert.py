@@ -119,7 +119,11 @@ class ColbertRetriever:
         """Score every query with every document, a shard at a time."""
         if "vectors" not in self._state:
             raise TrivetError("search before index")
-        queries = self.encode_queries(texts)
+        rows, scores = self.exact(self.encode_queries(texts), k)
+        return Ranking(ids, self._state["ids"], rows, scores)
+
+    def exact(self, queries: Ragged, k: int) -> Found:
+        """The best k documents of each query by MaxSim with all of them."""
         order = self._state["order"]
         vectors: Vectors = self._state["vectors"]
         best: Found | None = None
@@ -136,7 +140,7 @@ class ColbertRetriever:
                 progress.add(len(rows))
         if best is None:
             raise TrivetError("the corpus is empty")
-        return Ranking(ids, self._state["ids"], best[0], best[1])
+        return best
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""

@@ -46,7 +46,7 @@ def topk(scores: Tensor, k: int, order: NDArray[np.int64]) -> Found:
         places = best[query] == best[query, -1]
         count = int(places.sum())
         rows[query, places] = tied[np.argpartition(-order[tied], count - 1)[:count]]
-    rows, best = _sorted(rows, best, order[rows])
+    rows, best = ranked(rows, best, order[rows])
     return np.where(np.isneginf(best), -1, rows), best
 
 
@@ -54,12 +54,11 @@ def merge(first: Found, second: Found, k: int, order: NDArray[np.int64]) -> Foun
     """The best k of two results over different documents; as exact as one result over both."""
     rows = np.concatenate([first[0], second[0]], axis=1)
     scores = np.concatenate([first[1], second[1]], axis=1)
-    rows, scores = _sorted(rows, scores, order[rows])
+    rows, scores = ranked(rows, scores, order[rows])
     return rows[:, :k], scores[:, :k]
 
 
-def _sorted(
-    rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[np.int64]
-) -> Found:
+def ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[np.int64]) -> Found:
+    """Each row in order; what was not found, minus infinity, comes last."""
     by = np.lexsort((-order, -scores), axis=1)
     return np.take_along_axis(rows, by, axis=1), np.take_along_axis(scores, by, axis=1)

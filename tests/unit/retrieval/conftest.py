@@ -1,5 +1,6 @@
 """A tiny encoder with random weights, and one whose vectors are whole numbers."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from trivet.models.backbone import Fresh
+from trivet.models.colbert import ColBERT, add_markers
 from trivet.models.dense import Dense
+from trivet.models.heads import Projection
 from trivet.models.tokens import Tokenizer
 
 SHAPE = {
@@ -69,3 +72,16 @@ def texts():
         return [" ".join(rng.choice(WORDS, rng.integers(1, longest + 1))) for _ in range(count)]
 
     return draw
+
+
+@pytest.fixture
+def late(fresh):
+    """A tiny ColBERT model."""
+    torch.manual_seed(0)
+    encoder, inner = copy.deepcopy(fresh)
+    markers = add_markers(encoder, inner)
+    lengths = {"query": 6, "document": 10}
+    prompts = {"query": "", "document": ""}
+    tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=512, markers=markers)
+    head = torch.nn.Sequential(Projection(32, 16))
+    return ColBERT(encoder, head, tokenizer, expansion="mask").eval()
