@@ -22,8 +22,10 @@ check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m pyright src
 	@.venv/bin/typos src docs configs experiments scripts README.md CONTRIBUTING.md CHANGELOG.md
 
-bench: .venv/.ready  ## speed against sentence-transformers, as ratios
+bench: .venv/.ready  ## speed against sentence-transformers, maxsim-cpu and PyLate, as ratios
 	@$(PY) tests/speed/bench.py
+	@$(PY) tests/speed/maxsim.py
+	@$(PY) tests/speed/late.py
 
 clean:  ## remove .venv and what runs left
 	rm -rf .venv outputs .setup.log .pytest_cache .ruff_cache
