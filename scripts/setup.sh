@@ -38,8 +38,7 @@ if ! pip -r requirements.lock || ! pip --no-deps --no-build-isolation -e .; then
   reason=$(grep -E 'ERROR|error:|No space' "$log" | tail -n 1)
   case "$(cat "$log")" in
     *"No space left"*) reason="the disk is full" ;;
-    *"NewConnectionError"*"from versions: none"* | *"NameResolutionError"*"from versions: none"* | \
-      *"ConnectTimeout"*"from versions: none"*) reason="no package index can be reached" ;;
+    *"from versions: none"*) reason="no package index can be reached, or it lacks what the lock names" ;;
   esac
   fail "${reason:-pip failed}. The log is $log; the same command tries again"
 fi
