@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
 from trivet.bench.assemble import assemble
-from trivet.bench.draws import draw, draw_names, stream, words
+from trivet.bench.draws import below, draw, draw_names, stream, words
 from trivet.bench.task import Task
 from trivet.core.errors import ConfigError
 from trivet.core.hashing import file_digest, json_digest
@@ -50,14 +50,18 @@ class Limit:
         for name in ("documents", "queries", "relevant", "items"):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", where=name)
+        spare = len(words("limit/items.txt")) - self.queries
+        if spare < self.items:
+            what = f"{max(spare, 0)} things are left to fill documents with, items is {self.items}"
+            raise ConfigError(what, where="queries", fix="Ask fewer queries")
         needed = self._people()
         if needed > self.documents:
             what = f"the pattern {self.pattern} needs {needed} documents"
             raise ConfigError(what, where="documents", fix="Raise it, or ask fewer queries")
-        spare = len(words("limit/items.txt")) - self.queries
-        if spare < self.items:
-            what = f"{spare} things are left to fill documents with, items is {self.items}"
-            raise ConfigError(what, where="queries", fix="Ask fewer queries")
+        most = max(Counter(row for rows in self._pairs() for row in rows).values())
+        if most > self.items:
+            what = f"one document answers {most} queries, items is {self.items}"
+            raise ConfigError(what, where="items", fix="Raise it, or ask fewer queries")
 
     def fingerprint(self) -> list[str]:
         """The fields, the word lists and the version of the code."""
@@ -69,15 +73,11 @@ class Limit:
         things = draw(stream(self.seed, "limit", "items"), words("limit/items.txt"))
         asked, fillers = things[: self.queries], things[self.queries :]
         names = draw_names(stream(self.seed, "limit", "names"), self.documents)
-        pairs = list(itertools.islice(self._pairs(), self.queries))
+        pairs = self._pairs()
         likes: list[list[str]] = [[] for _ in names]
         for thing, rows in zip(asked, pairs, strict=True):
             for row in rows:
                 likes[row].append(thing)
-        most = max(map(len, likes))
-        if most > self.items:
-            what = f"one document answers {most} queries, items is {self.items}"
-            raise ConfigError(what, where="items", fix="Raise it, or ask fewer queries")
         random = stream(self.seed, "limit", "likes")
         return assemble(
             self.name,
@@ -105,25 +105,25 @@ class Limit:
         if self.pattern == "disjoint":
             return self.queries * self.relevant
         if self.pattern == "cycle":
-            return max(self.queries, self.relevant)
+            return max(self.queries, self.relevant + 1)
         people = self.relevant
         while math.comb(people, self.relevant) < self.queries:
             people += 1
         return people
 
-    def _pairs(self) -> Iterator[tuple[int, ...]]:
+    def _pairs(self) -> list[tuple[int, ...]]:
         """The relevant documents of query after query; no two queries have the same ones."""
         people, size = self._people(), self.relevant
         if self.pattern == "dense":
-            yield from itertools.combinations(range(people), size)
-        elif self.pattern == "random":
-            random, seen = stream(self.seed, "limit", "pairs"), set[tuple[int, ...]]()
-            while True:
-                rows = tuple(sorted(draw(random, range(self.documents), size)))
-                if rows not in seen:
-                    seen.add(rows)
-                    yield rows
-        else:
-            step = size if self.pattern == "disjoint" else 1
-            for start in range(0, people, step):
-                yield tuple((start + i) % people for i in range(size))
+            combinations = itertools.combinations(range(people), size)
+            return list(itertools.islice(combinations, self.queries))
+        if self.pattern == "random":
+            random, found = stream(self.seed, "limit", "pairs"), dict[tuple[int, ...], None]()
+            while len(found) < self.queries:
+                rows = {below(random, self.documents) for _ in range(size)}
+                if len(rows) == size:
+                    found[tuple(sorted(rows))] = None
+            return list(found)
+        step = size if self.pattern == "disjoint" else 1
+        starts = range(0, self.queries * step, step)
+        return [tuple((start + i) % people for i in range(size)) for start in starts]

@@ -128,7 +128,8 @@ def _room(length: int, line: str) -> int:
 
 def _hide(random: Random, line: str, prose: list[str]) -> str:
     """The line at a random place in the prose: between sentences, before the first, or last."""
-    ends = [0, *(i for i, word in enumerate(prose, 1) if word[-1] in ".?!"), len(prose)]
+    inner = [i for i, word in enumerate(prose[:-1], 1) if word[-1] in ".?!"]
+    ends = [0, *inner, len(prose)]
     place = ends[below(random, len(ends))]
     return " ".join([*prose[:place], line, *prose[place:]])
 
