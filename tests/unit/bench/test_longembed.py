@@ -144,6 +144,20 @@ def test_one_seed_makes_one_task_and_each_length_its_own(kind, prose):
     assert set(longer.load().queries.values()) != set(first.load().queries.values())
 
 
+def test_the_texts_of_a_seed_are_what_they_were():
+    # Change this with _VERSION in longembed.py, and with it only.
+    golden = "b7cf4f11774b81bd8c4a53705652c28cdd52f2fbeb1abe204a81dfa7ee2559c1"
+    assert Passkey("x", 256, seed=7).load().fingerprint == golden
+
+
+def test_data_on_the_command_line_names_the_prose_of_every_length(prose):
+    from trivet.cli.eval import _compose, _parser
+
+    bench = _compose(_parser().parse_args(["--bench", "needle", "--data", prose])).bench
+    assert [task.length for task in bench.tasks] == [256 << i for i in range(8)]
+    assert all(isinstance(task, Needle) and task.path == prose for task in bench.tasks)
+
+
 def test_the_fingerprint_follows_the_prose_and_not_its_place(prose, tmp_path):
     before = Needle("x", 256, prose).fingerprint()
     copy = tmp_path / "copy"
