@@ -109,6 +109,26 @@ def test_documents_that_answer_nothing_hold_nothing_that_is_asked():
     assert len(others) == 300 - 12 and not any(things & set(liked) for liked in others)
 
 
+def test_what_is_asked_stands_anywhere_in_a_document():
+    task = Limit(documents=100, queries=100, pattern="disjoint", relevant=1, items=10).load()
+    liked, things = likes(task), asked(task)
+    places = [liked[d].index(things[q]) for q, grades in task.qrels.items() for d in grades]
+    assert set(places) == set(range(10)) and 3.5 < sum(places) / 100 < 5.5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pattern": "random", "documents": 13, "queries": 60, "items": 30},
+        {"pattern": "cycle", "documents": 5, "queries": 3, "relevant": 4},
+    ],
+)
+def test_in_a_narrow_place_queries_still_have_answers_of_their_own(fields):
+    qrels = Limit(**fields).load().qrels
+    assert {len(grades) for grades in qrels.values()} == {fields.get("relevant", 2)}
+    assert len({frozenset(grades) for grades in qrels.values()}) == fields["queries"]
+
+
 def test_one_seed_makes_one_task_and_another_seed_another():
     first, again, other = (Limit(seed=seed, **SMALL) for seed in (0, 0, 1))
     assert first.load() == again.load()
