@@ -52,7 +52,7 @@ def test_every_option_composes(name):
         words = words[:1] if option == "start" else [words[0], "data@stages.pretrain.data=demo"]
     elif group in ("bench", "retriever"):
         config = composed("eval", f"{group}={option}")
-        if group == "bench" and option != "folder":
+        if group == "bench" and "???" not in (ROOT / name).read_text():  # the user names that
             assert build(config["bench"]).tasks
         return
     else:

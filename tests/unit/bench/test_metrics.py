@@ -115,3 +115,18 @@ def test_a_cut_off_deeper_than_the_ranking_is_refused():
     check_depth(["recall@100", "map"], 100)
     with pytest.raises(ConfigError, match="recall@100 needs 100"):
         check_depth(["ndcg@10", "recall@100"], 99)
+
+
+def test_accuracy_is_the_success_of_trec_eval():
+    import pytrec_eval
+
+    ranking, qrels = random_case(1)
+    cuts = (1, 5, 10)
+    run = {query: dict(ranking.of(i)) for i, query in enumerate(ranking.queries) if ranking.of(i)}
+    want = pytrec_eval.RelevanceEvaluator(qrels, {"success.1,5,10"}).evaluate(run)
+    got = measure(ranking, qrels, [f"accuracy@{cut}" for cut in cuts])
+    for i, query in enumerate(ranking.queries):
+        for cut in cuts:
+            theirs = want[query][f"success_{cut}"] if query in want else 0.0
+            assert got[f"accuracy@{cut}"][i] == theirs
+    assert 0 < got["accuracy@1"].mean() < got["accuracy@10"].mean() < 1
