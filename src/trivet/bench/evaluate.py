@@ -41,7 +41,7 @@ def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) ->
     ranking = _search(task, retriever, k + 1 if task.drop_self else k)
     searched = time.perf_counter()
     if task.drop_self:
-        ranking = _without_self(ranking, k)
+        ranking = without_self(ranking, k)
     validate(ranking, queries)
     per_query = measure(ranking, task.qrels, metrics)
     return Result(
@@ -75,7 +75,7 @@ def _search(task: Task, retriever: Retriever, depth: int) -> Ranking:
     )
 
 
-def _without_self(ranking: Ranking, k: int) -> Ranking:
+def without_self(ranking: Ranking, k: int) -> Ranking:
     """Drop the document with the query's own id, and keep k of the others."""
     places = {document: row for row, document in enumerate(ranking.documents)}
     rows = np.full((len(ranking.queries), k), -1, dtype=np.int64)

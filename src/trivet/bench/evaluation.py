@@ -10,10 +10,12 @@ from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
 from trivet.bench.ledger import Ledger
 from trivet.bench.metrics import check_depth, deepest
+from trivet.bench.tune import tune
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Machine
 from trivet.core.ranks import rank
 from trivet.retrieval.cache import Cache
+from trivet.retrieval.hybrid import Hybrid
 from trivet.retrieval.protocol import Retriever
 
 
@@ -33,6 +35,8 @@ class Evaluation:
     """Documents retrieved per query; null is as deep as the metrics look, and at least 100."""
     ledger: str = "results/ledger.jsonl"
     """Rows are appended here."""
+    tune: Bench | None = None
+    """A train or dev bench to choose a fusion's weights on."""
     label: str = ""
     """What tables call the rows; empty is the model's name."""
 
@@ -41,6 +45,8 @@ class Evaluation:
         if self.k is not None and self.k < 1:
             raise ConfigError("must be at least 1", where="k")
         check_depth(self.bench.metrics, self.depth)
+        if self.tune is not None and not isinstance(self.retriever, Hybrid):
+            raise ConfigError("only a hybrid has weights to tune", where="tune")
 
     @property
     def depth(self) -> int:
@@ -54,6 +60,8 @@ class Evaluation:
         """
         ledger = Ledger(Path(self.ledger).expanduser())
         rows: list[dict[str, Any]] = []
+        if self.tune is not None and isinstance(self.retriever, Hybrid):
+            tune(self.retriever, self.tune, self.bench)
         for source in self.bench.tasks:
             result = evaluate(
                 source.load(), self.retriever, k=self.depth, metrics=self.bench.metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import shlex
 import sys
@@ -116,21 +117,49 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
         for task in tasks:
             if task.get("path") == "???":
                 task["path"] = flags.data
+    for task in tasks:
+        if task.get("path") == "???":
+            what = f"{config['bench']['name']} needs a folder"
+            raise ConfigError(what, where="--data", fix="Say --data DIR, or --bench DIR")
     if flags.tasks:
         config["bench"]["pick"] = [word.strip() for word in flags.tasks.split(",")]
     if flags.split:
         for task in tasks:
             if str(task["_target_"]).endswith((".Folder", ".Hub")):
                 task["split"] = flags.split
+    if flags.tune_on:
+        config["tune"] = copy.deepcopy(config["bench"])
+        for task in config["tune"]["tasks"]:
+            task["split"] = flags.tune_on
     if flags.no_cache:
-        config["cache"]["use"] = False
-        if "cache" in config["retriever"]:
-            config["retriever"]["cache"]["use"] = False
+        for node in [config, *_nodes(config["retriever"])]:
+            if "cache" in node:
+                node["cache"]["use"] = False
     if flags.model:
-        config["retriever"]["model"] = flags.model
+        _set_model(config["retriever"], flags.model)
     for name in ("k", "ledger", "label"):
         if getattr(flags, name) is not None:
             config[name] = getattr(flags, name)
+
+
+def _set_model(retriever: dict[str, Any], model: str) -> None:
+    """Name the model: of the retriever itself, or of its only part that wants one."""
+    wanting = [node for node in _nodes(retriever) if node.get("model") == "???"]
+    if "model" in retriever:
+        retriever["model"] = model
+    elif len(wanting) == 1:
+        wanting[0]["model"] = model
+    else:
+        what = "this retriever has no model" if not wanting else "several parts want a model"
+        raise ConfigError(what, where="--model", fix="Set retriever.….model= of each part")
+
+
+def _nodes(node: Any) -> list[dict[str, Any]]:
+    """A retriever's config and those of its parts, however deep."""
+    if not isinstance(node, dict):
+        return []
+    own: dict[str, Any] = node
+    return [own, *(found for value in own.values() for found in _nodes(value))]
 
 
 def _as_json(bench: Bench, rows: list[dict[str, Any]]) -> dict[str, Any]:

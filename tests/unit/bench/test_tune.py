@@ -1,0 +1,63 @@
+import pytest
+
+from trivet.bench.bench import Bench
+from trivet.bench.evaluation import Evaluation
+from trivet.bench.folder import Folder
+from trivet.bench.tune import _grid, tune
+from trivet.core.errors import ConfigError
+from trivet.core.records import Ranking
+from trivet.retrieval.bm25 import Bm25
+from trivet.retrieval.hybrid import Hybrid
+
+
+class Backwards(Bm25):
+    """BM25 turned upside down."""
+
+    def search(self, ids, texts, k):
+        found = super().search(ids, texts, k)
+        best = found.rows[:, ::-1].copy()
+        return Ranking(found.queries, found.documents, best, found.scores)
+
+
+@pytest.fixture
+def folder(beir):
+    path = beir(
+        corpus=[{"_id": f"d{i}", "text": t} for i, t in enumerate(["red fox", "fox", "whale fox"])],
+        queries=[{"_id": "q1", "text": "red fox"}, {"_id": "q2", "text": "whale fox"}],
+        qrels="query-id\tcorpus-id\tscore\nq1\td0\t1\nq2\td2\t1\n",
+    )
+    (path / "qrels" / "dev.tsv").write_text((path / "qrels" / "test.tsv").read_text())
+    return str(path)
+
+
+def bench(folder, split):
+    return Bench("animals", [Folder(folder, split=split)], ["mrr@10"], main="mrr@10")
+
+
+def test_weights_in_tenths_add_up_to_one_and_none_is_left_out():
+    assert len(list(_grid(2))) == 9 and len(list(_grid(3))) == 36
+    for parts in (2, 3, 4):
+        for weights in _grid(parts):
+            assert sum(weights) == pytest.approx(1) and min(weights) > 0.09
+
+
+def test_the_part_that_helps_on_the_dev_split_is_given_the_weight(folder):
+    for good, bad in (("a", "b"), ("b", "a")):
+        parts = {good: Bm25(), bad: Backwards()}
+        retriever = Hybrid(dict(sorted(parts.items())), method="minmax", depth=3)
+        tune(retriever, bench(folder, "dev"), bench(folder, "test"))
+        assert retriever.weights[good] > retriever.weights[bad]
+        assert retriever.describe()["weights"] == retriever.weights
+
+
+@pytest.mark.parametrize("split", ["test", "dev"])
+def test_what_is_reported_is_never_tuned_on(folder, split):
+    retriever = Hybrid({"a": Bm25(), "b": Bm25(k1=2.0)})
+    reported = bench(folder, split)
+    with pytest.raises(ConfigError, match="Tune on a train or dev split"):
+        tune(retriever, bench(folder, split), reported)
+
+
+def test_only_a_hybrid_is_tuned(folder):
+    with pytest.raises(ConfigError, match="only a hybrid"):
+        Evaluation(bench=bench(folder, "test"), retriever=Bm25(), tune=bench(folder, "dev"))
