@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="a folder with local copies of the tasks, in BEIR layout")
     parser.add_argument("--split", help="the qrels to use (default test)")
     parser.add_argument(
+        "--tune-on", metavar="SPLIT", help="choose a hybrid's weights on this split"
+    )
+    parser.add_argument(
         "--k",
         type=int,
         help="documents retrieved per query (default as deep as the metrics look, at least 100)",
