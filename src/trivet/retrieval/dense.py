@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trivet.core.artifact import MANIFEST
 from trivet.core.errors import ConfigError, TrivetError
-from trivet.core.files import read_json
-from trivet.core.hashing import json_digest, texts_digest, tree_digests
+from trivet.core.hashing import texts_digest
 from trivet.core.hub import hub_model
 from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
@@ -20,6 +18,7 @@ from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import at_precision, encode, encode_shards, split
+from trivet.retrieval.identity import identity
 from trivet.retrieval.stores import (
     Binary,
     Float32,
@@ -89,7 +88,7 @@ class DenseRetriever:
             self._state["prompts"] = model.tokenizer.prompts
             model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
             self.use(model)
-            self._state["identity"] = _identity(folder)
+            self._state["identity"] = identity(folder)
         return self._state["model"]
 
     def use(self, model: Dense) -> None:
@@ -183,19 +182,3 @@ class DenseRetriever:
                 share = state[f"truncated_{plural}"] / max(1, state[plural])
                 facts[f"truncated_{side}_share"] = round(share, 6)
         return facts
-
-
-def _identity(folder: Path) -> dict[str, Any]:
-    """What a ledger row says of a model: its key, and what it was trained on if that is known."""
-    if (folder / MANIFEST).is_file():
-        manifest = read_json(folder / MANIFEST)
-        return {
-            "model_key": manifest["key"],
-            "in_domain": manifest.get("in_domain", []),
-            "trained_on": manifest.get("trained_on", []),
-            "train_seed": manifest.get("seed"),
-        }
-    digests = {
-        k: v for k, v in tree_digests(folder).items() if k.endswith((".safetensors", "json"))
-    }
-    return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None}
