@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
 from trivet.core.errors import ArtifactError
@@ -18,6 +18,35 @@ log = logging.getLogger("trivet")
 
 def load_encoder(folder: Path) -> Any:
     """A Hugging Face encoder in fp32, from safetensors only; missing weights are an error."""
+    encoder, missing = _load(AutoModel, folder)
+    missing = [name for name in missing if "pooler" not in name]
+    if missing:
+        raise ArtifactError(
+            f"{len(missing)} weights are missing, the first is {missing[0]}", where=str(folder)
+        )
+    return without_pooler(encoder)
+
+
+def load_masked_lm(folder: Path) -> Any:
+    """An encoder with its masked-language-model head, as `load_encoder` loads one without.
+
+    What is tied to the embeddings may be missing: it is not stored twice.
+    """
+    model, missing = _load(AutoModelForMaskedLM, folder)
+    head = [name for name in missing if not name.startswith(f"{model.base_model_prefix}.")]
+    if head:
+        what = f"{len(head)} weights of its masked-language-model head are missing"
+        fix = "Give a model that was saved with its head, as SPLADE models are"
+        raise ArtifactError(f"{what}, the first is {head[0]}", where=str(folder), fix=fix)
+    if missing:
+        raise ArtifactError(
+            f"{len(missing)} weights are missing, the first is {missing[0]}", where=str(folder)
+        )
+    return model
+
+
+def _load(auto: Any, folder: Path) -> tuple[Any, list[str]]:
+    """A model in fp32 and the names of the weights that the folder lacks."""
     _quiet()
     if not (folder / "config.json").is_file():
         raise ArtifactError("no config.json: not a model folder", where=str(folder))
@@ -30,19 +59,12 @@ def load_encoder(folder: Path) -> Any:
         "attn_implementation": ATTENTION,
     }
     try:
-        encoder, info = AutoModel.from_pretrained(folder, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ArtifactError(_first_line(error), where=str(folder)) from None
+        model, info = auto.from_pretrained(folder, **options)
     except Exception as error:  # safetensors raises its own class for a broken file
         raise ArtifactError(_first_line(error), where=str(folder)) from None
-    missing = sorted(name for name in info["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise ArtifactError(
-            f"{len(missing)} weights are missing, the first is {missing[0]}", where=str(folder)
-        )
     if info["mismatched_keys"]:
         raise ArtifactError("weights of another shape than the config says", where=str(folder))
-    return without_pooler(encoder)
+    return model, sorted(info["missing_keys"])
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:

@@ -21,6 +21,7 @@ from trivet.core.progress import Progress
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.retrieval.topk import id_order, topk
+from trivet.retrieval.words import Pipeline, Words
 
 log = logging.getLogger("trivet")
 
@@ -37,6 +38,8 @@ class Bm25:
     """How much long documents are held back."""
     delta: float = 0.5
     """The lower bound of bm25+ and bm25l."""
+    pipeline: Pipeline = "bm25"
+    """How texts are split: bm25 (two or more word characters), or bmx (as BMX's authors do)."""
     stemmer: str | None = "english"
     """A Snowball stemmer, or null for none."""
     stop_words: str | None = "en"
@@ -46,24 +49,10 @@ class Bm25:
     _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Settings that make a formula, and a stemmer that exists."""
+        """Settings that make a formula, and words that can be made."""
         if self.k1 < 0 or not 0 <= self.b <= 1:
             raise ConfigError("needs k1 >= 0 and 0 <= b <= 1", where="k1, b")
-        if self.stemmer is not None:
-            import Stemmer
-
-            if self.stemmer not in Stemmer.algorithms():
-                fix = f"There is: {', '.join(Stemmer.algorithms())}"
-                raise ConfigError(f"no stemmer {self.stemmer}", where="stemmer", fix=fix)
-        if self.stop_words is not None:
-            import bm25s
-
-            try:
-                bm25s.tokenize("", stopwords=self.stop_words, show_progress=False)
-            except ValueError:
-                what = f"no stop words {self.stop_words}"
-                fix = "Use a language that bm25s knows, such as en or de, or null"
-                raise ConfigError(what, where="stop_words", fix=fix) from None
+        self._words = Words(self.pipeline, self.stemmer, self.stop_words)
         if self.chunk < 1:
             raise ConfigError("must be at least 1", where="chunk")
 
@@ -75,7 +64,7 @@ class Bm25:
             raise TrivetError("the corpus is empty")
         log.info("bm25: counting the terms of %d documents", len(corpus))
         scorer = bm25s.BM25(method=self.method, k1=self.k1, b=self.b, delta=self.delta)
-        tokens = self._tokens(corpus.contents(), ids=True)
+        tokens = self._words.numbered(corpus.contents())
         has_terms = any(tokens.ids)  # bm25s cannot index a corpus without a single term
         if has_terms:
             scorer.index(tokens, show_progress=sys.stderr.isatty(), leave_progress=False)
@@ -106,7 +95,7 @@ class Bm25:
         """The formula and the words."""
         import importlib.metadata
 
-        names = ("method", "k1", "b", "delta", "stemmer", "stop_words")
+        names = ("method", "k1", "b", "delta", "pipeline", "stemmer", "stop_words")
         return {
             "kind": "bm25",
             "model": f"bm25s {importlib.metadata.version('bm25s')}",
@@ -130,7 +119,7 @@ class Bm25:
         if scorer is None:
             return out
         starts, postings = scorer.scores["indptr"], scorer.scores["indices"]
-        for i, words in enumerate(self._tokens(texts, ids=False)):
+        for i, words in enumerate(self._words(texts)):
             terms = scorer.get_tokens_ids(words)
             if terms:
                 scores = scorer.get_scores_from_ids(terms)
@@ -138,18 +127,3 @@ class Bm25:
                     sharing = postings[starts[term] : starts[term + 1]]
                     out[i, sharing] = scores[sharing]
         return out
-
-    def _tokens(self, texts: list[str], *, ids: bool) -> Any:
-        import bm25s
-        import Stemmer
-
-        stemmer: Any = Stemmer.Stemmer(self.stemmer) if self.stemmer else None
-        stop = self.stop_words if self.stop_words is not None else []
-        return bm25s.tokenize(
-            texts,
-            stopwords=stop,
-            stemmer=stemmer,
-            return_ids=ids,
-            show_progress=ids and sys.stderr.isatty(),
-            leave=False,
-        )
