@@ -59,6 +59,7 @@ class Evaluation:
         Of several processes the first writes, and has the rows.
         """
         ledger = Ledger(Path(self.ledger).expanduser())
+        ledger.refuse_unwritable()
         rows: list[dict[str, Any]] = []
         if self.tune is not None and isinstance(self.retriever, Hybrid):
             tune(self.retriever, self.tune, self.bench)

@@ -19,7 +19,7 @@ from trivet import __version__
 from trivet.bench.evaluate import Result
 from trivet.bench.task import Task
 from trivet.bench.trec import write_ranking
-from trivet.core.errors import DataError
+from trivet.core.errors import DataError, TrivetError
 from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
 from trivet.core.lock import only_one
@@ -85,6 +85,17 @@ class Ledger:
         write_ranking(folder / row["ranking"], result.ranking, row["id"])
         self.append(row)
         return row
+
+    def refuse_unwritable(self) -> None:
+        """Say before the work, not after it, that no row can be written."""
+        if self.path.is_dir():
+            fix = "Name a file in it"
+            raise TrivetError("is a folder", where=str(self.path), fix=fix)
+        there = self.path if self.path.exists() else self.path.parent
+        while not there.exists():
+            there = there.parent
+        if not os.access(there, os.W_OK) or not (there.is_dir() or there == self.path):
+            raise TrivetError("cannot be written", where=str(there), fix="Say --ledger FILE")
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one line, whole, after a check; one writer at a time."""

@@ -63,6 +63,10 @@ def plainly(error: Exception) -> TrivetError:
     mandatory = re.search(r"You must specify '([^']+)'", text)
     if mandatory:
         return ConfigError("a choice is required", where=mandatory.group(1).split(",")[0])
+    if "Ambiguous value for argument" in text:
+        word = text.split("'")[1]
+        fix = "Add -m to run each of them, or write [a,b] for a list"
+        return ConfigError(f"{word} holds a comma", fix=fix)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = error.__cause__
     if cause is not None and str(cause) not in text:

@@ -24,7 +24,7 @@ _GROUPS = ["bench", "retriever", "machine"]
 
 def run(argv: list[str]) -> int:
     """Read the flags, compose the config, evaluate every task of the bench."""
-    flags = _parser().parse_args(argv)
+    flags = _parser().parse_intermixed_args(argv)
     evaluation = _compose(flags)
     rows = evaluation.run("trivet eval " + shlex.join(argv))
     if not rows:  # not the first of several processes
@@ -85,6 +85,11 @@ def _compose(flags: argparse.Namespace) -> Evaluation:
     if flags.bench not in known and not path.is_dir():
         what = f"{flags.bench} is neither a bench nor a folder"
         raise ConfigError(what, where="--bench", fix=nearest(flags.bench, known))
+    if flags.model == "":
+        raise ConfigError("is empty", where="--model", fix="Name an artifact, a folder or a hub id")
+    for word in flags.overrides:
+        if "=" not in word and not word.startswith("~"):
+            raise ConfigError(f"{word} is not key=value", fix="See trivet eval --help")
     retriever = flags.retriever or ("dense" if flags.model else "bm25")
     if retriever not in choices("retriever", extra):
         fix = nearest(retriever, choices("retriever", extra))
@@ -140,6 +145,9 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
                 node["cache"]["use"] = False
     if flags.model:
         _set_model(config["retriever"], flags.model)
+    elif config["retriever"].get("model") == "???":
+        fix = "Say --model, with an artifact, a folder or a hub id"
+        raise ConfigError("this retriever needs one", where="--model", fix=fix)
     for name in ("k", "ledger", "label"):
         if getattr(flags, name) is not None:
             config[name] = getattr(flags, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from io import TextIOWrapper
 
 from trivet.core.errors import TrivetError, nearest
 
@@ -44,11 +45,16 @@ def evaluate() -> int:
 
 def _run(command: str, words: list[str]) -> int:
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "…" shows "?"
     try:
         if command not in _COMMANDS:
             raise TrivetError(f"no command {command}", fix=nearest(command, _COMMANDS))
         module = importlib.import_module(_COMMANDS[command][0])
-        return int(module.run([word for word in words if word != "--debug"]))
+        code = int(module.run([word for word in words if word != "--debug"]))
+        sys.stdout.flush()
+        return code
     except TrivetError as error:
         if debug:
             traceback.print_exc()
@@ -59,6 +65,24 @@ def _run(command: str, words: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except Exception as error:
+        line = _of_the_system(error)
+        if line is None or debug:
+            raise
+        print(f"trivet: {line}", file=sys.stderr)
+        return 2
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """One line for what the system refuses: a full disk, a read-only folder, no permission."""
+    text = str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror or text}"
+    elif type(error).__name__ != "SafetensorError":  # its cause is such a one, told in words
+        return None
+    full = "No space left" in text
+    return f"{text}. {'Free some space' if full else 'Choose another place, or make it writable'}"
 
 
 def _help() -> str:

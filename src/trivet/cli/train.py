@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from trivet.cli.choices import listing
-from trivet.core.errors import TrivetError
+from trivet.core.errors import ConfigError, TrivetError, nearest
 from trivet.core.places import config_folder
 
 _USAGE = """\
@@ -29,6 +29,16 @@ found and used again; what was interrupted goes on where it was saved.
   --cfg job              print the composed config and stop
   --debug                show tracebacks
 """
+_FLAGS = {  # and whether a value follows
+    "--dry-run": False,
+    "--estimate": False,
+    "-m": False,
+    "--multirun": False,
+    "--config-dir": True,
+    "--cfg": True,
+    "--resolve": False,
+    "--package": True,
+}
 _GROUPS = ["exp", "debug", "backbone", "data", "optim", "machine", "tracker"]
 
 
@@ -41,8 +51,39 @@ def run(argv: list[str]) -> int:
         print(_USAGE)
         print(listing(_GROUPS, Path(extra[0]) if extra else None))
         return 0
-    own = {flag for flag in ("--dry-run", "--estimate") if flag in argv}
-    return _hydra([word for word in argv if word not in own], own)
+    flags, overrides = _sorted(argv)
+    own = {flag for flag in ("--dry-run", "--estimate") if flag in flags}
+    words = [word for word in [*flags, *overrides] if word not in own]
+    if own and {"-m", "--multirun"} & set(flags):
+        from tempfile import gettempdir
+
+        words.append(f"hydra.sweep.dir='{gettempdir()}'")  # where Hydra notes what it was told
+    return _hydra(words, own)
+
+
+def _sorted(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and overrides: a user may mix them, Hydra wants flags first."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        name, given, _ = word.partition("=")
+        if name in _FLAGS:
+            flags.append(word)
+            if _FLAGS[name] and not given:
+                value = next(rest, None)
+                if value is None:
+                    raise ConfigError("wants a value", where=word, fix="See trivet train --help")
+                flags.append(value)
+        elif word.startswith("-"):
+            raise ConfigError(f"no flag {word}", fix=nearest(name, _FLAGS))
+        elif "=" not in word and not word.startswith("~"):
+            raise ConfigError(f"{word} is not key=value", fix="See trivet train --help")
+        elif name in ("exp", "debug") and "." not in name:
+            raise ConfigError(f"{name} is added, not changed", fix=f"Write +{word}")
+        else:
+            overrides.append(word)
+    return flags, overrides
 
 
 def _hydra(words: list[str], own: set[str]) -> int:
@@ -52,12 +93,12 @@ def _hydra(words: list[str], own: set[str]) -> int:
 
     compose.prepare()
 
-    failures: list[TrivetError] = []
+    failures: list[Exception] = []
 
     def job(config: Any) -> None:
         try:
             _train(compose.container(config), own)
-        except TrivetError as error:  # kept, so that Hydra adds no lines of its own
+        except (TrivetError, OSError) as error:  # kept, so that Hydra adds no lines of its own
             failures.append(error)
 
     sys.argv = ["train", *words]

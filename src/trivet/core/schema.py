@@ -64,6 +64,13 @@ def _build_mapping(node: Mapping[str, object], expected: Any, path: str) -> Any:
         return _build_dataclass(expected, node, path)
     if expected is Any or get_origin(expected) is dict:
         value = get_args(expected)[1] if get_args(expected) else Any
+        for key, item in node.items():
+            if isinstance(item, Mapping) and TARGET not in item and _is_protocol(value):
+                others = [str(other) for other in node if other != key]
+                where = f"{path}.{key}" if path else str(key)
+                raise ConfigError(
+                    "there is nothing of that name", where=where, fix=nearest(key, others)
+                )
         return {str(key): build(item, value, f"{path}.{key}") for key, item in node.items()}
     raise _wrong_type(node, expected, path)
 
@@ -131,8 +138,12 @@ def _locate(target: object, path: str) -> Any:
     return cls
 
 
+def _is_protocol(expected: Any) -> bool:
+    return bool(getattr(expected, "_is_protocol", False))
+
+
 def _fits(cls: type, expected: type) -> bool:
-    if not getattr(expected, "_is_protocol", False):
+    if not _is_protocol(expected):
         return issubclass(cls, expected)
     members: set[str] = getattr(expected, "__protocol_attrs__", None) or {
         name for name in vars(expected) if callable(vars(expected)[name]) and name[0] != "_"

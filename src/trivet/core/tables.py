@@ -93,6 +93,17 @@ class _Zstd(io.RawIOBase):
         return size
 
 
+def _undecodable(path: Path) -> int:
+    """The first line that is not UTF-8: text is decoded in pieces, ahead of its lines."""
+    with open_text(path) as text:
+        for number, line in enumerate(getattr(text, "buffer"), 1):  # noqa: B009
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 0
+
+
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines; what cannot be unpacked or decoded is named by the line it follows."""
     import zstandard
@@ -104,10 +115,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                 number += 1
                 yield number, line
     except UnicodeDecodeError as error:
+        where = f"{path}:{_undecodable(path) or number + 1}"
         fix = "Convert the file to UTF-8"
-        raise DataError(
-            f"not UTF-8 ({error.reason})", where=f"{path}:{number + 1}", fix=fix
-        ) from None
+        raise DataError(f"not UTF-8 ({error.reason})", where=where, fix=fix) from None
     except (zstandard.ZstdError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(
             f"cannot be unpacked ({error})", where=f"{path}:{number + 1}", fix="Get the file again"

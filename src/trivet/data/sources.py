@@ -77,7 +77,8 @@ class Source:
                 commit = resolve_dataset(self.hub, self.revision)
                 origin: Any = [self.hub, self.subset, commit]
             else:
-                origin = [file_digest(path) for path in self._files()]
+                files = self._files()
+                origin = [[file_digest(path), *path.suffixes[-2:]] for path in files]
             self._seen["rows"] = json_digest(origin)
         return self._seen["rows"]
 

@@ -178,7 +178,7 @@ class Splade:
         """(stop - start, N): minus infinity where a document shares no term with the query."""
         documents: Postings = self._state["postings"]
         out = np.zeros((stop - start, len(self._state["ids"])), dtype=np.float32)
-        for term in np.flatnonzero(queries.frequencies):
+        for term in np.flatnonzero(queries.frequencies).tolist():
             rows, weights = documents[term]
             for query, weight in zip(*queries[term], strict=True):
                 if start <= query < stop:

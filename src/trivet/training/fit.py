@@ -235,7 +235,7 @@ class _Adapter(Trainer):
         shown = ", ".join(self.ids[:8]) + (", …" if len(self.ids) > 8 else "")
         return TrivetError(
             f"{what} is {value} in step {self.state.global_step + 1}, batch {shown}",
-            fix="Lower lr or look at these rows; the last checkpoint is good",
+            fix="Lower lr or look at these rows; checkpoints of earlier steps are good",
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

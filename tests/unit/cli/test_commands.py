@@ -173,6 +173,47 @@ def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train exp=tiny", r"exp is added, not changed\. Write \+exp=tiny"),
+        ("train +exp=tiny --dryrun", r"no flag --dryrun\. Did you mean --dry-run"),
+        ("train +exp=tiny seed=1,2 --dry-run", "holds a comma. Add -m"),
+        ("train +exp=tiny stages.pretain.fit.batch=8 --dry-run", "stages.pretain.*mean pretrain"),
+        ("train +exp=tiny stages.pretrain.optim.lr --dry-run", "is not key=value"),
+        ("train +exp=tiny --config-dir", "--config-dir: wants a value"),
+        ("train +exp=tiny out=/proc/nowhere", "/proc/nowhere: .*Choose another place"),
+        ("eval --bench demo --ledger .", "is a folder. Name a file"),
+        ("eval --bench demo --ledger /proc/nowhere/l.jsonl", "/proc/nowhere: .*another place"),
+        ("eval --bench demo --retriever bm25 --model x", "this retriever has no model"),
+        ("eval --bench demo --retriever dense", "--model: this retriever needs one"),
+        ("eval --bench demo --model ''", "--model: is empty"),
+        ("eval --bench demo junk", "junk is not key=value"),
+        ("eval --bench needle", "--data: needle-generated needs a folder"),
+    ],
+)
+def test_what_a_user_mistypes_is_one_line_with_the_way_out(words, said, tmp_path):
+    assert re.search(said, complaint(trivet(*shlex.split(words), cwd=tmp_path)))
+
+
+def test_flags_and_overrides_may_stand_in_any_order(tmp_path, small):
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    done = trivet(
+        "train", "+exp=tiny", "--config-dir", "configs", "-m", "seed=1,2", "--dry-run",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.count("run    pretrain") == 2, done.stderr
+    assert not list(tmp_path.rglob("multirun.yaml"))
+    words = ["eval", "--bench", str(small), "retriever.k1=1.2", "--retriever", "bm25"]
+    done = trivet(*words, "retriever.b=.5", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["tasks"], done.stderr
+
+
+def test_a_terminal_without_unicode_is_shown_what_it_can_show(tmp_path):
+    done = trivet("train", "--help", cwd=tmp_path, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0 and "usage" in done.stdout
+
+
 def commands() -> list[str]:
     """Every trivet command in the README's blocks, comments cut off."""
     blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", README, re.S)
