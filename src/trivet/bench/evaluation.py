@@ -8,6 +8,7 @@ from typing import Any
 
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
+from trivet.bench.given import Given
 from trivet.bench.ledger import Ledger
 from trivet.bench.metrics import check_depth, deepest
 from trivet.core.errors import ConfigError
@@ -41,6 +42,11 @@ class Evaluation:
         if self.k is not None and self.k < 1:
             raise ConfigError("must be at least 1", where="k")
         check_depth(self.bench.metrics, self.depth)
+        if isinstance(self.retriever, Given):
+            several = len(self.bench.tasks)
+            if several > 1 and Path(self.retriever.path).expanduser().is_file():
+                fix = "Choose one with --tasks, or name a folder with TASK.trec for each"
+                raise ConfigError(f"one run for {several} tasks", where="--ranking", fix=fix)
 
     @property
     def depth(self) -> int:
@@ -53,6 +59,7 @@ class Evaluation:
         Of several processes the first writes, and has the rows.
         """
         ledger = Ledger(Path(self.ledger).expanduser())
+        ledger.check_place()
         rows: list[dict[str, Any]] = []
         for source in self.bench.tasks:
             result = evaluate(
