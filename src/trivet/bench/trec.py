@@ -18,6 +18,8 @@ from trivet.core.files import write_bytes
 from trivet.core.records import Ranking
 from trivet.core.tables import lines
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def write_ranking(path: Path, ranking: Ranking, tag: str) -> None:
     """Write a ranking whole; scores keep every bit (9 digits name a float32)."""
@@ -69,14 +71,13 @@ def read_lines(path: Path) -> Iterator[Line]:
             raise DataError(f"{len(fields)} columns where a run has 6", where=where, fix=fix)
         query, _, document, rank, score, tag = fields
         try:
-            value = float(np.float32(score))
-            place = int(rank)
+            value, place = float(score), int(rank)
         except ValueError:
             what = f"rank {rank!r} or score {score!r} is no number"
             raise DataError(what, where=where) from None
-        if not np.isfinite(value):
+        if not abs(value) <= _LARGEST:
             raise DataError(f"score {score} is not finite", where=where)
-        yield Line(where, query, document, place, value, tag)
+        yield Line(where, query, document, place, float(np.float32(value)), tag)
 
 
 def read_run(path: Path, queries: list[str], documents: list[str]) -> Run:
