@@ -163,7 +163,7 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
     tasks = config["bench"]["tasks"]
     if path is not None:
         tasks[0]["path"] = str(path)
-        config["bench"]["name"] = path.resolve().name
+        tasks[0]["name"] = config["bench"]["name"] = path.resolve().name
     if flags.data:
         config["bench"]["data"] = flags.data
         for task in tasks:
