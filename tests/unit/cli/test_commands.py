@@ -235,6 +235,10 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
     words = shlex.split(line)[1:]
     if words[0] == "train" and not {"--dry-run", "--help", "--estimate"} & set(words):
         words.append("--dry-run")
+    if "RUN" in words:
+        (tmp_path / "RUN").write_text("q Q0 1 1 2.5 a-tag\n")
+    if "--repro" in words:
+        trivet("eval", "--bench", str(small), "--label", "ROW", cwd=tmp_path)
     if words[0] == "report":
         trivet("eval", "--bench", str(small), cwd=tmp_path)
     if words[0] == "compare":
