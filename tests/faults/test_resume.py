@@ -3,75 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-
-
-class Zygote:
-    """The process that forks training processes."""
-
-    def __init__(self, root: Path) -> None:
-        sys.path.insert(0, str(HERE))
-        from zygote import write_pairs
-
-        write_pairs(root / "pairs.jsonl")
-        self.root = root
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "zygote.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        )
-        assert self.line() == "ready"
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def start(self, folder: Path, pause_at: int | None = None) -> int:
-        assert self.process.stdin is not None
-        order = {"folder": str(folder), "pause_at": pause_at}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return int(self.line())
-
-    def train(self, folder: Path) -> int:
-        self.start(folder)
-        return int(self.line())
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
 
 @pytest.fixture(scope="module")
-def zygote(tmp_path_factory):
-    zygote = Zygote(tmp_path_factory.mktemp("faults"))
-    yield zygote
-    zygote.close()
+def zygote(zygote_of):
+    return zygote_of("zygote.py")
 
 
 @pytest.fixture(scope="module")
 def unbroken(zygote):
     """The state files of a run that nothing disturbed, how long it took, and how much it wrote."""
     folder = zygote.root / "unbroken"
-    assert zygote.train(folder) == 0
+    assert zygote.finish(folder) == 0
     began = time.monotonic()
     again = zygote.root / "timed"
-    assert zygote.train(again) == 0
+    assert zygote.finish(again) == 0
     seconds = time.monotonic() - began
     assert state(again) == state(folder)
     last = next((folder / "out").glob("runs/*/pretrain/step-00000004"))
@@ -92,22 +46,12 @@ def state(folder: Path) -> dict[str, str]:
     return out
 
 
-def kill_when_paused(folder: Path, pid: int) -> None:
-    give_up = time.monotonic() + 60
-    while not (folder / "paused").exists() and time.monotonic() < give_up:
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.parametrize("trial", range(10))
 def test_a_run_killed_while_saving_ends_as_an_unbroken_run(zygote, unbroken, trial):
     expected, _, size = unbroken
     folder = zygote.root / f"paused-{trial}"
-    pid = zygote.start(folder, pause_at=random.Random(trial).randrange(size))
-    kill_when_paused(folder, pid)
-    assert int(zygote.line()) == -signal.SIGKILL
-    assert (folder / "paused").exists()
-    assert zygote.train(folder) == 0
+    zygote.kill_when_paused(folder, random.Random(trial).randrange(size))
+    assert zygote.finish(folder) == 0
     assert state(folder) == expected
 
 
@@ -121,7 +65,7 @@ def test_a_run_killed_at_a_random_moment_ends_as_an_unbroken_run(zygote, unbroke
     timer.start()
     assert int(zygote.line()) in (-signal.SIGKILL, 0)
     timer.cancel()
-    assert zygote.train(folder) == 0
+    assert zygote.finish(folder) == 0
     assert state(folder) == expected
 
 
@@ -137,19 +81,19 @@ def test_a_signal_saves_and_ends_and_the_next_run_goes_on(zygote, unbroken, numb
     os.kill(pid, number)
     status = int(zygote.line())
     assert status in (128 + number, 0)  # 0: it was done before the signal came
-    assert zygote.train(folder) == 0
+    assert zygote.finish(folder) == 0
     assert state(folder) == expected
 
 
 def test_a_damaged_checkpoint_is_passed_over(zygote, unbroken):
     expected, _, _ = unbroken
     folder = zygote.root / "damaged"
-    assert zygote.train(folder) == 0
+    assert zygote.finish(folder) == 0
     last = next((folder / "out").glob("runs/*/pretrain/step-00000004"))
     with (last / "optimizer.safetensors").open("r+b") as stream:
         stream.seek(500)
         stream.write(b"\xff")
     for artifact in (folder / "out" / "artifacts").glob("pretrain-*"):
         (artifact / "manifest.json").unlink()
-    assert zygote.train(folder) == 0
+    assert zygote.finish(folder) == 0
     assert state(folder) == expected

@@ -1,5 +1,7 @@
 """Imports everything once, then forks a real training process for each line on standard input.
 
+Its one argument is the folder of all runs.
+
 A line is JSON: {"folder": …, "pause_at": null or a byte count}. The child trains four steps of the
 real pipeline. With `pause_at` it stops dead, inside a write, once so many bytes of state have been
 written, and touches `paused` in its folder: whoever reads that kills it. Prints the child's pid,
@@ -10,7 +12,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -83,8 +87,8 @@ def write_pairs(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def slow_writes(folder: Path, pause_at: int) -> None:
-    """Make the process stop inside the write that passes the given byte."""
+def slow_writes(folder: Path, pause_at: int, modules: Iterable[Any]) -> None:
+    """Make the process stop inside the write that passes the given byte, whichever module's."""
     written = 0
     whole = files.write_bytes
 
@@ -99,15 +103,15 @@ def slow_writes(folder: Path, pause_at: int) -> None:
         written += len(data)
         whole(path, data)
 
-    files.write_bytes = write_bytes
-    checkpoint.write_bytes = write_bytes
+    for module in modules:
+        module.write_bytes = write_bytes
 
 
 def child(folder: Path, pause_at: int | None) -> int:
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     if pause_at is not None:
-        slow_writes(folder, pause_at)
+        slow_writes(folder, pause_at, (files, checkpoint))
     train = build(config(folder))
     try:
         run(train, plan(train), {})
@@ -117,7 +121,8 @@ def child(folder: Path, pause_at: int | None) -> int:
     return 0
 
 
-def main() -> None:
+def serve(child: Callable[[Path, int | None], int]) -> None:
+    """Fork a child for each order."""
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
@@ -135,4 +140,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    write_pairs(Path(sys.argv[1]) / "pairs.jsonl")
+    serve(child)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from trivet.bench.metrics import Values, check_depth, measure
+from trivet.bench.given import Given
+from trivet.bench.metrics import Values, check_depth, deepest, measure
 from trivet.bench.task import Task
 from trivet.bench.validate import validate
 from trivet.core.ranks import gather, rank, world
@@ -35,6 +36,8 @@ def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) ->
     began = time.perf_counter()
     if isinstance(retriever, Adaptable):
         retriever.adapt(task.lengths, task.prompts)
+    if isinstance(retriever, Given):
+        retriever.open(task, deepest(metrics))
     retriever.index(task.corpus)
     indexed = time.perf_counter()
     queries = list(task.queries)

@@ -8,6 +8,7 @@ from typing import Any
 
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
+from trivet.bench.given import Given
 from trivet.bench.ledger import Ledger
 from trivet.bench.metrics import check_depth, deepest
 from trivet.bench.tune import tune
@@ -47,6 +48,11 @@ class Evaluation:
         check_depth(self.bench.metrics, self.depth)
         if self.tune is not None and not isinstance(self.retriever, Hybrid):
             raise ConfigError("only a hybrid has weights to tune", where="tune")
+        if isinstance(self.retriever, Given):
+            several = len(self.bench.tasks)
+            if several > 1 and Path(self.retriever.path).expanduser().is_file():
+                fix = "Choose one with --tasks, or name a folder with TASK.trec for each"
+                raise ConfigError(f"one run for {several} tasks", where="--ranking", fix=fix)
 
     @property
     def depth(self) -> int:
@@ -59,7 +65,7 @@ class Evaluation:
         Of several processes the first writes, and has the rows.
         """
         ledger = Ledger(Path(self.ledger).expanduser())
-        ledger.refuse_unwritable()
+        ledger.check_place()
         rows: list[dict[str, Any]] = []
         if self.tune is not None and isinstance(self.retriever, Hybrid):
             tune(self.retriever, self.tune, self.bench)

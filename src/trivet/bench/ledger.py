@@ -19,7 +19,7 @@ from trivet import __version__
 from trivet.bench.evaluate import Result
 from trivet.bench.task import Task
 from trivet.bench.trec import write_ranking
-from trivet.core.errors import DataError, TrivetError
+from trivet.core.errors import ConfigError, DataError
 from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
 from trivet.core.lock import only_one
@@ -71,9 +71,31 @@ class Ledger:
         """Use a file; it is made with the first row."""
         self.path = path
 
+    def check_place(self) -> None:
+        """Refuse a place that cannot be written, before any work; nothing is made yet."""
+        folder = self.path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        free = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        if self.path.exists():
+            free = free and self.path.is_file() and os.access(self.path, os.W_OK)
+        if not free:
+            fix = "Name another file with --ledger"
+            raise ConfigError("the ledger cannot be written", where=str(self.path), fix=fix)
+
     def add(self, result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:
         """Write a result's scores and ranking, then append its row."""
         row = make_row(result, bench=bench, command=command, label=label)
+        try:
+            self._keep(result, row)
+            self.append(row)
+        except OSError as error:
+            what = f"a row cannot be written ({error.strerror or error})"
+            raise DataError(what, where=str(self.path)) from None
+        return row
+
+    def _keep(self, result: Result, row: dict[str, Any]) -> None:
+        """Scores and ranking first: a row never names a file that is not there."""
         scores = {
             "queries": result.ranking.queries,
             "relevant": _relevant(result.task),
@@ -83,19 +105,6 @@ class Ledger:
         (folder / "per_query").mkdir(parents=True, exist_ok=True)
         write_json(folder / row["per_query"], scores)
         write_ranking(folder / row["ranking"], result.ranking, row["id"])
-        self.append(row)
-        return row
-
-    def refuse_unwritable(self) -> None:
-        """Say before the work, not after it, that no row can be written."""
-        if self.path.is_dir():
-            fix = "Name a file in it"
-            raise TrivetError("is a folder", where=str(self.path), fix=fix)
-        there = self.path if self.path.exists() else self.path.parent
-        while not there.exists():
-            there = there.parent
-        if not os.access(there, os.W_OK) or not (there.is_dir() or there == self.path):
-            raise TrivetError("cannot be written", where=str(there), fix="Say --ledger FILE")
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one line, whole, after a check; one writer at a time."""

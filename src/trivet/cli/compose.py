@@ -60,6 +60,10 @@ def plainly(error: Exception) -> TrivetError:
         options = (missing.group(2) or "").split("Config search path")[0].split()
         what = f"no {name} in {group}" if group else f"no config group {name}"
         return ConfigError(what, fix=nearest(name, options) if options else "See --help")
+    word = getattr(error, "override", None)  # what Hydra's grammar refused
+    if isinstance(word, str):
+        fix = "Write key=value; quote a value with special characters: 'key=\"a, b\"'"
+        return ConfigError(f"{word} cannot be read", fix=fix)
     mandatory = re.search(r"You must specify '([^']+)'", text)
     if mandatory:
         return ConfigError("a choice is required", where=mandatory.group(1).split(",")[0])

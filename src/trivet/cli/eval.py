@@ -24,8 +24,10 @@ _GROUPS = ["bench", "retriever", "machine"]
 
 def run(argv: list[str]) -> int:
     """Read the flags, compose the config, evaluate every task of the bench."""
-    flags = _parser().parse_intermixed_args(argv)
-    evaluation = _compose(flags)
+    flags = parser().parse_intermixed_args(argv)
+    if flags.repro is not None:
+        return _repro(flags)
+    evaluation = composed(flags)
     rows = evaluation.run("trivet eval " + shlex.join(argv))
     if not rows:  # not the first of several processes
         return 0
@@ -37,16 +39,50 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _repro(flags: argparse.Namespace) -> int:
+    """Run a row's command again, its vectors made anew, and say what came out otherwise."""
+    from trivet.bench.ledger import Ledger
+    from trivet.bench.repro import find_row, reproduce
+    from trivet.core.errors import NotReproduced, TrivetError
+
+    path = Path(flags.ledger or "results/ledger.jsonl").expanduser()
+    row = find_row(list(Ledger(path).read()), flags.repro, str(path))
+    words = shlex.split(row["command"])
+    if words[:2] != ["trivet", "eval"]:
+        what = f"its command is not one of trivet eval: {row['command']}"
+        raise TrivetError(what, where=f"row {row['id']}")
+    again = parser().parse_args(words[2:])
+    again.no_cache = True
+    try:
+        found = reproduce(path, row, composed(again))
+    except TrivetError as error:
+        fix = f"{error.fix} Paths are as they were typed: go where this was: {row['command']}"
+        raise TrivetError(error.what, where=f"row {row['id']}: {error.where}", fix=fix) from None
+    if found is None:  # not the first of several processes
+        return 0
+    print(json.dumps(found.as_json()) if flags.json else "\n".join(found.lines()))
+    if found.first():
+        raise NotReproduced(found.first(), where=f"row {row['id']} is not reproduced")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of `trivet eval`, which a row's command holds."""
     parser = argparse.ArgumentParser(
         prog="trivet eval",
         description="Measure a retriever on a bench; every task adds a row to the ledger.",
         epilog=listing(_GROUPS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--bench", required=True, help="a bench, or any folder in BEIR layout")
+    parser.add_argument("--bench", help="a bench, or any folder in BEIR layout")
     parser.add_argument("--model", help="an artifact, a folder or a hub id; implies a retriever")
     parser.add_argument("--retriever", help="how documents are found (default bm25, or dense)")
+    parser.add_argument(
+        "--ranking", metavar="FILE", help="measure this run in TREC's format; nothing is searched"
+    )
+    parser.add_argument(
+        "--repro", metavar="ROW", help="measure a row of the ledger again and compare (3: differs)"
+    )
     parser.add_argument(
         "--tasks", help="some of the bench's tasks: names, groups or patterns, by commas"
     )
@@ -71,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compose(flags: argparse.Namespace) -> Evaluation:
+def composed(flags: argparse.Namespace) -> Evaluation:
+    """What the flags and the config tree say together."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
@@ -79,6 +116,7 @@ def _compose(flags: argparse.Namespace) -> Evaluation:
     from trivet.core.schema import build
 
     compose.prepare()
+    _check_words(flags)
     extra = Path(flags.config_dir) if flags.config_dir else None
     known = choices("bench", extra)
     path = Path(flags.bench).expanduser()
@@ -87,10 +125,8 @@ def _compose(flags: argparse.Namespace) -> Evaluation:
         raise ConfigError(what, where="--bench", fix=nearest(flags.bench, known))
     if flags.model == "":
         raise ConfigError("is empty", where="--model", fix="Name an artifact, a folder or a hub id")
-    for word in flags.overrides:
-        if "=" not in word and not word.startswith("~"):
-            raise ConfigError(f"{word} is not key=value", fix="See trivet eval --help")
-    retriever = flags.retriever or ("dense" if flags.model else "bm25")
+    implied = "ranking" if flags.ranking else "dense" if flags.model else "bm25"
+    retriever = flags.retriever or implied
     if retriever not in choices("retriever", extra):
         fix = nearest(retriever, choices("retriever", extra))
         raise ConfigError(f"no retriever {retriever}", where="--retriever", fix=fix)
@@ -99,19 +135,33 @@ def _compose(flags: argparse.Namespace) -> Evaluation:
     if extra is not None:
         words.append(f"hydra.searchpath=[file://{extra.resolve()}]")
 
-    def composed(words: list[str]) -> dict[str, Any]:
+    def container(words: list[str]) -> dict[str, Any]:
         try:
             with initialize_config_dir(str(config_folder()), version_base="1.3"):
                 return compose.container(hydra_compose("eval", overrides=words))
         except compose.FAILURES as error:
             forced = compose.leave_to_schema(error, words)
             if forced is not None:
-                return composed(forced)
+                return container(forced)
             raise compose.plainly(error) from None
 
-    config = composed(words)
+    config = container(words)
     _set(config, flags, path if bench == "folder" and flags.bench != "folder" else None)
     return build(config)
+
+
+def _check_words(flags: argparse.Namespace) -> None:
+    """What the flags and the words beside them must be, before Hydra reads them."""
+    if flags.bench is None:
+        fix = "trivet eval --bench FOLDER, or one of those in --help"
+        raise ConfigError("a bench is required", where="--bench", fix=fix)
+    for word in flags.overrides:
+        if "=" not in word and not word.startswith("~"):
+            fix = "Write key=value, such as retriever.precision=bf16, or a flag of --help"
+            raise ConfigError(f"{word} sets nothing", where="trivet eval", fix=fix)
+    if flags.ranking and (flags.model or flags.retriever not in (None, "ranking")):
+        fix = "Leave one of them out"
+        raise ConfigError("a ranking needs no model and no retriever", where="--ranking", fix=fix)
 
 
 def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -> None:
@@ -119,7 +169,7 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
     tasks = config["bench"]["tasks"]
     if path is not None:
         tasks[0]["path"] = str(path)
-        config["bench"]["name"] = path.resolve().name
+        tasks[0]["name"] = config["bench"]["name"] = path.resolve().name
     if flags.data:
         config["bench"]["data"] = flags.data
         for task in tasks:
@@ -148,6 +198,8 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
     elif config["retriever"].get("model") == "???":
         fix = "Say --model, with an artifact, a folder or a hub id"
         raise ConfigError("this retriever needs one", where="--model", fix=fix)
+    if flags.ranking:
+        config["retriever"]["path"] = flags.ranking
     for name in ("k", "ledger", "label"):
         if getattr(flags, name) is not None:
             config[name] = getattr(flags, name)

@@ -36,6 +36,12 @@ class NotComparable(TrivetError):
     exit_code = 3
 
 
+class NotReproduced(TrivetError):
+    """A number that did not come out again. Exits with 3."""
+
+    exit_code = 3
+
+
 class Interrupted(TrivetError):
     """A run that was asked to stop, saved its state and can go on; exits as its signal would."""
 

@@ -27,7 +27,7 @@ from trivet.models.colbert import ColBERT
 from trivet.models.colbert_layout import load_colbert
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import at_precision, encode_shards, split
-from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
+from trivet.retrieval.learned import check_sides, identity, model_folder, of_all, truncated_shares
 from trivet.retrieval.topk import Found, id_order, merge, topk
 from trivet.retrieval.vectors import Shard, Vectors
 
@@ -109,7 +109,7 @@ class ColbertRetriever:
         encoder: ColBERT = self._state["encoder"]
         shards = list(encode_shards(encoder, texts, "query", split(texts), what="queries"))
         cut = sum(shard.truncated for shard in shards)
-        self._state["truncated"]["query"] = (cut, len(texts))
+        self._state["truncated"]["query"] = of_all(cut, len(texts))
         bags = [shard.vectors for shard in shards if isinstance(shard.vectors, Ragged)]
         if not bags:
             return Ragged(torch.empty(0, encoder.dim), torch.zeros(1, dtype=torch.int64))

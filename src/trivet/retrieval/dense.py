@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,8 @@ from trivet.core.schema import unkeyed
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
 from trivet.retrieval.cache import Cache
-from trivet.retrieval.encode import at_precision, encode, encode_shards, split
-from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
+from trivet.retrieval.encode import Encoded, at_precision, encode, encode_shards, split
+from trivet.retrieval.learned import check_sides, identity, model_folder, of_all, truncated_shares
 from trivet.retrieval.stores import (
     Binary,
     Float32,
@@ -120,12 +120,30 @@ class DenseRetriever:
         """Score every query with every document."""
         if "store" not in self._state:
             raise TrivetError("search before index")
-        out = encode(self._state["encoder"], texts, "query", what="queries")
-        self._state["truncated"]["query"] = (out.truncated, len(texts))
+        out = self._encoded(texts)
+        self._state["truncated"]["query"] = of_all(out.truncated, len(texts))
         store: Store = self._state["store"]
         queries = shortened(out.vectors, self.dim, self.load().normalize)
         rows, scores = store.search(queries, k, self._state["order"])
         return Ranking(ids, self._state["ids"], rows, scores)
+
+    def resized(self, dim: int, store: Kind, rescore: Rescore) -> DenseRetriever:
+        """The same model with vectors of another size; nothing that is encoded is made again."""
+        made = replace(self, dim=dim, store=store, rescore=rescore)
+        self._state.setdefault("asked", {})
+        shared = ("model", "prompts", "identity", "asked")
+        made._state |= {name: self._state[name] for name in shared if name in self._state}
+        return made
+
+    def _encoded(self, texts: list[str]) -> Encoded:
+        """Query vectors, in full; the last ones are held for retrievers that differ in size."""
+        model: Dense = self._state["encoder"]
+        held: dict[str, Encoded] = self._state.get("asked", {})
+        name = texts_digest([model.tokenizer.prompts.get("query", ""), *texts])
+        if name not in held:
+            held.clear()
+            held[name] = encode(model, texts, "query", what="queries")
+        return held[name]
 
     def _store(self, vectors: Vectors) -> Store:
         shorten = partial(shortened, dim=self.dim, normalize=self.load().normalize)

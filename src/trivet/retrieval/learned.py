@@ -10,6 +10,7 @@ from trivet.core.errors import ConfigError
 from trivet.core.files import read_json
 from trivet.core.hashing import json_digest, tree_digests
 from trivet.core.hub import hub_model
+from trivet.core.ranks import gather
 
 SIDES = ("query", "document")
 
@@ -29,6 +30,12 @@ def check_sides(lengths: dict[str, int], prompts: dict[str, str]) -> None:
                 raise ConfigError("no such side", where=f"{name}.{side}", fix=fix)
     if any(length < 1 for length in lengths.values()):
         raise ConfigError("must be at least 1", where="lengths")
+
+
+def of_all(cut: int, total: int) -> tuple[int, int]:
+    """Counts of this process' share of the texts, added up over all processes."""
+    parts: list[tuple[int, int]] = gather((cut, total))
+    return sum(part[0] for part in parts), sum(part[1] for part in parts)
 
 
 def truncated_shares(counts: dict[str, tuple[int, int]]) -> dict[str, float]:

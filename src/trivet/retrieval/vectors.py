@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Shard:
         facts = {"trivet": json.dumps({"truncated": self.truncated})}
         data = save(tensors | {"rows": self.rows}, metadata=facts)
         path = folder / f"{number:06d}.{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-        aside = folder / f".{path.name}.part"
+        aside = folder / f".{path.name}.{os.getpid()}.part"  # another run may write the same
         try:
             write_bytes(aside, data)
             aside.replace(path)

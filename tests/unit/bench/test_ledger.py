@@ -1,4 +1,5 @@
 import copy
+import errno
 import json
 import signal
 import subprocess
@@ -10,8 +11,8 @@ import pytest
 from trivet.bench.evaluate import evaluate
 from trivet.bench.folder import Folder
 from trivet.bench.ledger import FIELDS, RETRIEVER, Ledger, check, make_row
-from trivet.bench.trec import read_ranking
-from trivet.core.errors import DataError
+from trivet.bench.trec import read_run
+from trivet.core.errors import ConfigError, DataError
 from trivet.retrieval.bm25 import Bm25
 
 METRICS = ["ndcg@10", "map"]
@@ -80,7 +81,8 @@ def test_a_row_holds_its_pedigree_and_its_files_lie_beside_the_ledger(beir, tmp_
         "relevant": {"q1": ["d1"], "q2": ["d2"]},  # d2 is judged 0 for q1
         **{name: values.tolist() for name, values in result.per_query.items()},
     }
-    ranking = read_ranking(folder / row["ranking"], ["q1", "q2"], result.task.corpus.ids)
+    run = read_run(folder / row["ranking"], ["q1", "q2"], result.task.corpus.ids)
+    ranking = run.ranking
     assert [ranking.of(i) for i in range(2)] == [result.ranking.of(i) for i in range(2)]
 
 
@@ -223,3 +225,29 @@ def test_a_line_that_is_no_row_is_named(tmp_path, line):
     ledger.path.write_text(line + "\n")
     with pytest.raises(DataError, match="ledger.jsonl:1: not a ledger row"):
         list(ledger.read())
+
+
+@pytest.mark.parametrize("kind", ["under a file", "a folder"])
+def test_a_ledger_that_cannot_be_written_is_refused_before_any_work(tmp_path, kind):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "file" / "l.jsonl" if kind == "under a file" else tmp_path / "folder"
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Ledger(path).check_place()
+    assert sorted(item.name for item in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_place_that_is_not_there_yet_may_be_written_and_is_not_made(tmp_path):
+    Ledger(tmp_path / "a" / "b" / "l.jsonl").check_place()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_row(beir, tmp_path, monkeypatch):
+    def full(path, ranking, tag):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trivet.bench.ledger.write_ranking", full)
+    ledger = Ledger(tmp_path / "r" / "ledger.jsonl")
+    with pytest.raises(DataError, match=r"ledger.jsonl: a row cannot be written \(No space"):
+        ledger.add(measured(beir), bench="b", command="c")
+    assert list(ledger.read()) == []

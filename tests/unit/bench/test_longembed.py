@@ -151,9 +151,9 @@ def test_the_texts_of_a_seed_are_what_they_were():
 
 
 def test_data_on_the_command_line_names_the_prose_of_every_length(prose):
-    from trivet.cli.eval import _compose, _parser
+    from trivet.cli.eval import composed, parser
 
-    bench = _compose(_parser().parse_args(["--bench", "needle", "--data", prose])).bench
+    bench = composed(parser().parse_args(["--bench", "needle", "--data", prose])).bench
     assert [task.length for task in bench.tasks] == [256 << i for i in range(8)]
     assert all(isinstance(task, Needle) and task.path == prose for task in bench.tasks)
 

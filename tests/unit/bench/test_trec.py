@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from trivet.bench.trec import read_ranking, write_ranking
+from trivet.bench.trec import read_run, write_ranking
 from trivet.core.errors import DataError
 from trivet.core.records import Ranking
 
@@ -19,7 +19,9 @@ def some_ranking():
 def test_what_is_read_back_has_every_bit_that_was_written(tmp_path):
     path, ranking = tmp_path / "rankings" / "x.trec.gz", some_ranking()
     write_ranking(path, ranking, "tag")
-    again = read_ranking(path, QUERIES, DOCUMENTS)
+    run = read_run(path, QUERIES, DOCUMENTS)
+    again = run.ranking
+    assert (run.tag, run.missing, run.unknown, run.reordered) == ("tag", 1, 0, 0)
     assert again.queries == QUERIES
     assert again.rows.tolist() == ranking.rows.tolist()
     assert again.scores.tobytes() == ranking.scores.tobytes()
@@ -42,13 +44,49 @@ def test_the_same_ranking_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     "line, match",
     [
-        ("q1\tQ0\ta\t1\t2.0\n", "x.trec:1: 5 columns"),
-        ("q7\tQ0\ta\t1\t2.0\tt\n", "query q7 is not in the task"),
-        ("q1\tQ0\tz\t1\t2.0\tt\n", "document z is not in the task"),
-        ("q1\tQ0\ta\t2\t2.0\tt\n", "rank 2 where 1 is next"),
+        ("q1\tQ0\ta\t1\t2.0\n", "x.trec:2: 5 columns"),
+        ("q1 Q0 Ann Lee 1 2.0 t\n", "x.trec:2: 7 columns"),
+        ("q1\tQ0\tz\t1\t2.0\tt\n", "x.trec:2: document z is not in the task"),
+        ("q1\tQ0\tc\t2\t1.0\tt\n", "x.trec:2: document c stands twice for query q1"),
+        ("q1 Q0 a first 2.0 t\n", "x.trec:2: rank 'first'"),
+        ("q1 Q0 a 1 high t\n", "x.trec:2: .* score 'high' is no number"),
+        ("q1 Q0 a 1 nan t\n", "x.trec:2: score nan is not finite"),
+        ("q1 Q0 a 1 1e39 t\n", "x.trec:2: score 1e39 is not finite"),
     ],
 )
-def test_a_run_of_another_task_or_with_a_gap_is_refused(tmp_path, line, match):
-    (tmp_path / "x.trec").write_text(line)
+def test_a_line_that_cannot_be_trusted_is_named(tmp_path, line, match):
+    (tmp_path / "x.trec").write_text("q1 Q0 c 1 3.0 t\n" + line)
     with pytest.raises(DataError, match=match):
-        read_ranking(tmp_path / "x.trec", QUERIES, DOCUMENTS)
+        read_run(tmp_path / "x.trec", QUERIES, DOCUMENTS)
+
+
+def test_queries_of_others_are_left_out_and_counted_whatever_their_documents(tmp_path):
+    text = "q7 Q0 zzz 1 2.0 t\nq7 Q0 zzz 1 2.0 t\nq1 Q0 a 1 2.0 t\nq8 Q0 a 1 2.0 u\n"
+    (tmp_path / "x.trec").write_text(text)
+    run = read_run(tmp_path / "x.trec", QUERIES, DOCUMENTS)
+    assert [run.ranking.of(i) for i in range(3)] == [[("a", 2.0)], [], []]
+    assert (run.tag, run.missing, run.unknown) == ("", 2, 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_is_that_of_scores_then_ids_whatever_the_lines_and_ranks(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    documents = [f"d{i}" for i in range(12)]
+    scores = {q: dict(zip(documents, rng.integers(0, 4, 12).tolist(), strict=True)) for q in "xy"}
+    lines = [f"{q} Q0 {d} {{}} {s} t" for q in "xy" for d, s in scores[q].items()]
+    rng.shuffle(lines)
+    ranks = rng.permutation(len(lines))
+    text = "\r\n".join(line.format(r) for line, r in zip(lines, ranks, strict=True))
+    (tmp_path / "x.trec").write_text(text)
+    run = read_run(tmp_path / "x.trec", ["x", "y"], documents)
+    for i, query in enumerate("xy"):
+        want = sorted(((s, d) for d, s in scores[query].items()), reverse=True)
+        assert run.ranking.of(i) == [(d, float(s)) for s, d in want]
+    assert run.reordered == 2
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_ranks_that_agree_with_the_scores_are_no_surprise(tmp_path, first):
+    lines = [f"q1 Q0 {d} {first + i} {3 - i} t" for i, d in enumerate(["c", "a", "Ann"])]
+    (tmp_path / "x.trec").write_text("\n".join(reversed(lines)))
+    assert read_run(tmp_path / "x.trec", ["q1"], ["a", "Ann", "c"]).reordered == 0

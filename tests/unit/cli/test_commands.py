@@ -183,12 +183,12 @@ def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
         ("train +exp=tiny stages.pretrain.optim.lr --dry-run", "is not key=value"),
         ("train +exp=tiny --config-dir", "--config-dir: wants a value"),
         ("train +exp=tiny out=/proc/nowhere", "/proc/nowhere: .*Choose another place"),
-        ("eval --bench demo --ledger .", "is a folder. Name a file"),
-        ("eval --bench demo --ledger /proc/nowhere/l.jsonl", "/proc/nowhere: .*another place"),
+        ("eval --bench demo --ledger .", "the ledger cannot be written. Name another"),
+        ("eval --bench demo --ledger /proc/nowhere/l.jsonl", "/proc/nowhere.*cannot be written"),
         ("eval --bench demo --retriever bm25 --model x", "this retriever has no model"),
         ("eval --bench demo --retriever dense", "--model: this retriever needs one"),
         ("eval --bench demo --model ''", "--model: is empty"),
-        ("eval --bench demo junk", "junk is not key=value"),
+        ("eval --bench demo junk", "junk sets nothing. Write key=value"),
         ("eval --bench needle", "--data: needle-generated needs a folder"),
     ],
 )
@@ -276,6 +276,10 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
     words = shlex.split(line)[1:]
     if words[0] == "train" and not {"--dry-run", "--help", "--estimate"} & set(words):
         words.append("--dry-run")
+    if "RUN" in words:
+        (tmp_path / "RUN").write_text("q Q0 1 1 2.5 a-tag\n")
+    if "--repro" in words:
+        trivet("eval", "--bench", str(small), "--label", "ROW", cwd=tmp_path)
     if words[0] == "report":
         trivet("eval", "--bench", str(small), cwd=tmp_path)
     if words[0] == "compare":
