@@ -67,6 +67,33 @@ def _load(auto: Any, folder: Path) -> tuple[Any, list[str]]:
     return model, sorted(info["missing_keys"])
 
 
+def load_classifier(folder: Path) -> Any:
+    """A cross-encoder in fp32: an encoder whose trained head gives one number."""
+    from transformers import AutoModelForSequenceClassification
+
+    model, missing = _load(AutoModelForSequenceClassification, folder)
+    _refuse_missing(missing, folder, "Give a model that was trained with such a head")
+    if model.config.num_labels != 1:
+        what = f"its head has {model.config.num_labels} labels, a cross-encoder's has one"
+        raise ArtifactError(what, where=str(folder))
+    return model
+
+
+def load_causal(folder: Path) -> Any:
+    """A causal language model in fp32, with its head."""
+    from transformers import AutoModelForCausalLM
+
+    model, missing = _load(AutoModelForCausalLM, folder)
+    _refuse_missing(missing, folder, "Give a causal language model, saved with its head")
+    return model
+
+
+def _refuse_missing(missing: list[str], folder: Path, fix: str) -> None:
+    if missing:
+        names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise ArtifactError(f"no weights for {names}", where=str(folder), fix=fix)
+
+
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """A fast tokenizer, its stored padding and truncation left aside."""
     _quiet()

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivet.core.errors import ConfigError, TrivetError, nearest
-from trivet.core.hashing import json_digest
 from trivet.core.records import Corpus, Ranking
+from trivet.retrieval.pedigree import merged
 from trivet.retrieval.protocol import Adaptable, Retriever
 from trivet.retrieval.topk import id_order, ranked
 
@@ -101,23 +101,12 @@ class Hybrid:
     def describe(self) -> dict[str, Any]:
         """The method and every part."""
         parts = {name: part.describe() for name, part in self.parts.items()}
-        learned = [facts["model_key"] for facts in parts.values() if facts["model_key"]]
-        trained = [facts["trained_on"] for facts in parts.values()]
-        known = all(sources is not None for sources in trained)
-        return {
+        return merged(parts) | {
             "kind": "hybrid",
-            "model": " + ".join(str(facts["model"]) for facts in parts.values()),
-            "model_key": json_digest(learned) if learned else None,
             "method": self.method,
             "weights": {name: self.weights.get(name, 1.0) for name in self.parts},
             "depth": self.depth,
             **({"rrf_k": self.rrf_k} if self.method == "rrf" else {}),
-            "precision": "fp32",
-            "prompts": _merged(parts, "prompts"),
-            "lengths": _merged(parts, "lengths"),
-            "in_domain": sorted({task for facts in parts.values() for task in facts["in_domain"]}),
-            "trained_on": sorted({s for some in trained for s in some or []}) if known else None,
-            "parts": parts,
         }
 
     def _scaled(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -131,12 +120,3 @@ class Hybrid:
             spread = values.max() - values.min()
             return (values - values.min()) / max(float(spread), 1e-9)
         return (values - values.mean()) / max(float(values.std()), 1e-9)
-
-
-def _merged(parts: dict[str, dict[str, Any]], what: str) -> dict[str, Any]:
-    """What the parts that have any say; under the part's name where two differ."""
-    having = {name: facts[what] for name, facts in parts.items() if facts[what]}
-    some = list(having.values())
-    if not some or all(one == some[0] for one in some):
-        return dict(some[0]) if some else {}
-    return {f"{name}.{side}": v for name, facts in having.items() for side, v in facts.items()}
