@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trivet.core.errors import ArtifactError
@@ -23,14 +24,16 @@ from trivet.models.layout import position_limit
 from trivet.models.loading import load_masked_lm, load_tokenizer
 from trivet.models.tokens import Tokenizer
 
+_TERMS = 256  # fewer at a time make slow products
+
 
 class SpladeModel(nn.Module):
     """An encoder with the whole head but for its last layer, and that layer: D to V."""
 
     def __init__(
-        self, encoder: Any, last: nn.Module, tokenizer: Tokenizer, *, logits: int = 1 << 24
+        self, encoder: Any, last: nn.Linear, tokenizer: Tokenizer, *, logits: int = 1 << 20
     ) -> None:
-        """`logits`: how many are held at once, rows times tokens times vocabulary."""
+        """`logits`: how many are held at once, texts times tokens times terms."""
         super().__init__()
         self.encoder, self.last = encoder, last
         self.tokenizer, self.logits = tokenizer, logits
@@ -38,12 +41,17 @@ class SpladeModel(nn.Module):
     @property
     def vocabulary(self) -> int:
         """The number of terms."""
-        return int(self.encoder.config.vocab_size)
+        return self.last.out_features
 
     @property
-    def rows(self) -> int:
-        """The most texts that `forward` may take at once to stay within `logits`."""
+    def texts(self) -> int:
+        """How many texts `forward` may take at once to stay within `logits`."""
         return max(1, self.logits // self.vocabulary)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it may take at once to stay within `logits`, and some terms at a time."""
+        return max(1, self.logits // _TERMS)
 
     @property
     def device(self) -> torch.device:
@@ -53,11 +61,13 @@ class SpladeModel(nn.Module):
     def at(self, precision: Precision, device: str) -> SpladeModel:
         """A copy for encoding: in eval mode, its weights in the chosen precision."""
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        parts = copy.deepcopy(nn.ModuleList([self.encoder, self.last])).to(device, dtype)
-        return SpladeModel(parts[0], parts[1], self.tokenizer, logits=self.logits).eval()
+        encoder, last = (copy.deepcopy(part).to(device, dtype) for part in self.children())
+        return SpladeModel(
+            encoder, cast("nn.Linear", last), self.tokenizer, logits=self.logits
+        ).eval()
 
     def forward(self, tokens: Ragged) -> Tensor:
-        """Weights of N texts, (N, V) in fp32. A stretch of tokens at a time meets the vocabulary.
+        """Weights of N texts, (N, V) in fp32, some terms at a time.
 
         The largest weight is that of the largest logit, so the logarithm is taken once.
         """
@@ -66,14 +76,17 @@ class SpladeModel(nn.Module):
         hidden = self.encoder(
             input_ids=ids, attention_mask=None if full else mask.long()
         ).logits  # (N, L, D): what the last layer would have taken
-        best = hidden.new_zeros(len(tokens), self.vocabulary)  # (N, V): relu, that is
-        step = max(1, self.rows // max(1, len(tokens)))
-        for start in range(0, hidden.shape[1], step):
-            logits = self.last(hidden[:, start : start + step])  # (N, step, V)
-            if not full:
-                logits = logits.masked_fill(~mask[:, start : start + step, None], 0)
-            best = torch.maximum(best, logits.amax(1))
-        return torch.log1p(best.float())
+        if not full:  # the first token again, which cannot change a maximum
+            hidden = torch.where(mask[:, :, None], hidden, hidden[:, :1])
+        best = torch.zeros(len(tokens), self.vocabulary, device=self.device)  # (N, V)
+        step = max(1, self.logits // max(1, mask.numel()))
+        whole = cast("Tensor | None", self.last.bias)  # typed as if it were always there
+        for start in range(0, self.vocabulary, step):
+            part = slice(start, start + step)
+            bias = None if whole is None else whole[part]
+            logits = F.linear(hidden, self.last.weight[part], bias)  # (N, L, step)
+            best[:, part] = logits.amax(1).float()
+        return torch.log1p(best.relu())
 
 
 def load_splade(folder: Path) -> SpladeModel:
@@ -97,7 +110,7 @@ def split_head(model: Any, tokenizer: Tokenizer) -> SpladeModel:
     """Set the last layer of a masked language model apart; the model itself is changed."""
     last = model.get_output_embeddings()
     name = next((name for name, module in model.named_modules() if module is last), None)
-    if last is None or name is None:
+    if not isinstance(last, nn.Linear) or name is None:
         what = f"a {model.config.model_type} does not show the last layer of its head"
         raise ArtifactError(what, fix="Use another architecture, such as BERT or DistilBERT")
     parent, _, attribute = name.rpartition(".")

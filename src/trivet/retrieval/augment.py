@@ -75,9 +75,9 @@ class Endpoint:
             for query in new:
                 kept[query] = self._ask(query)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                line = json.dumps({"query": query, "augmented": kept[query]}) + "\n"
+                row = json.dumps({"query": query, "augmented": kept[query]})
                 with path.open("ab", buffering=0) as stream:
-                    stream.write(line.encode())
+                    stream.write(f"\n{row}\n".encode())  # apart from a line that was torn
                 progress.add(1)
         return [kept[query] for query in queries]
 

@@ -40,5 +40,4 @@ class Postings:
     def totals(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The sum over each term's documents of a value for each posting, (V,)."""
         terms = np.repeat(np.arange(len(self.starts) - 1), self.frequencies)
-        sums = np.bincount(terms, weights=values, minlength=len(self.starts) - 1)
-        return sums.astype(np.float64)
+        return np.bincount(terms, values, len(self.starts) - 1).astype(np.float64)

@@ -32,6 +32,8 @@ from trivet.retrieval.learned import identity, model_folder
 from trivet.retrieval.postings import Postings
 from trivet.retrieval.topk import id_order, topk
 
+_LOGITS = {"cpu": 1 << 20, "cuda": 1 << 28}  # a cache holds the one, a GPU's memory the other
+
 
 @dataclass
 class Splade:
@@ -49,8 +51,8 @@ class Splade:
     """What stands before a `query` and a `document`; what is not given comes from the model."""
     top_terms: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """The heaviest terms that a `query` and a `document` keep; null keeps all."""
-    logits: int = unkeyed(1 << 24)
-    """Logits held at once, texts times tokens times vocabulary: the bound of memory."""
+    logits: int | None = unkeyed(None)
+    """Logits held at once, texts times tokens times terms; null is what is fast on the device."""
     chunk: int = unkeyed(1 << 26)
     """Scores held at once, queries times documents: the bound of memory."""
     machine: Machine = unkeyed(factory=Machine)
@@ -68,7 +70,8 @@ class Splade:
             if any(count is not None and count < 1 for count in getattr(self, name).values()):
                 raise ConfigError("must be at least 1", where=name)
         for name in ("logits", "chunk"):
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise ConfigError("must be at least 1", where=name)
 
     def load(self) -> SpladeModel:
@@ -97,7 +100,9 @@ class Splade:
         """Encode all documents."""
         if len(corpus) == 0:
             raise TrivetError("the corpus is empty")
-        model = self.load().at(self.precision, self.machine.resolve())
+        device = self.machine.resolve()
+        model = self.load().at(self.precision, device)
+        model.logits = self.logits or _LOGITS[device]
         self._state["encoder"] = model
         postings, truncated = self._encode(corpus.contents(), "document", "documents")
         self._state |= {
@@ -164,7 +169,8 @@ class Splade:
             for numbers, tokens in prefetch(split(texts), tokenize, depth=1):
                 truncated += tokens.truncated
                 places = torch.tensor(numbers)
-                for group in buckets(tokens.ids.lengths, self.machine.encode_tokens):
+                budget = min(model.tokens, self.machine.encode_tokens)
+                for group in buckets(tokens.ids.lengths, budget):
                     work = partial(_terms, model, tokens.ids, group, self.top_terms.get(side))
                     found, model.logits = halving(work, model.logits, what)
                     parts += [(places[rows], terms, weights) for rows, terms, weights in found]
@@ -193,7 +199,7 @@ def _terms(
     """Rows, terms and weights of some texts of one batch, on the CPU."""
     model.logits = logits
     out: list[tuple[Tensor, Tensor, Tensor]] = []
-    for part in group.split(model.rows):
+    for part in group.split(model.texts):
         weights = model(ids.select(part))  # (b, V) fp32
         if top is not None and top < weights.shape[1]:
             kept = weights.topk(top, dim=1)
