@@ -80,7 +80,7 @@ class SpladeModel(nn.Module):
             hidden = torch.where(mask[:, :, None], hidden, hidden[:, :1])
         best = torch.zeros(len(tokens), self.vocabulary, device=self.device)  # (N, V)
         step = max(1, self.logits // max(1, mask.numel()))
-        whole: Tensor | None = self.last.bias  # typed as if it were always there
+        whole = cast("Tensor | None", self.last.bias)
         for start in range(0, self.vocabulary, step):
             part = slice(start, start + step)
             bias = None if whole is None else whole[part]
