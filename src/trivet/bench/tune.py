@@ -22,8 +22,10 @@ def tune(retriever: Hybrid, bench: Bench, reported: Bench) -> None:
     names = list(retriever.parts)
     depth = max(100, retriever.depth)
     totals = {weights: 0.0 for weights in _grid(len(names))}
+    tasks: list[str] = []
     for source in bench.tasks:
         task, metric = source.load(), bench.main_of(source.name)
+        tasks.append(task.name)
         retriever.adapt(task.lengths, task.prompts)
         retriever.index(task.corpus)
         found = retriever.search_parts(list(task.queries), list(task.queries.values()), depth)
@@ -33,7 +35,7 @@ def tune(retriever: Hybrid, bench: Bench, reported: Bench) -> None:
             values = measure(ranking, task.qrels, [metric])[metric]
             totals[weights] += float(values.mean()) / len(bench.tasks)
     best = max(totals, key=lambda weights: (totals[weights], weights))
-    retriever.weights = dict(zip(names, best, strict=True))
+    retriever.tuned(dict(zip(names, best, strict=True)), tasks)
     said = ", ".join(f"{name} {weight}" for name, weight in retriever.weights.items())
     log.info("hybrid: tuned on %s: %s (%.4f)", bench.name, said, totals[best])
 

@@ -63,7 +63,11 @@ class Hybrid:
         """Index with every part."""
         for part in self.parts.values():
             part.index(corpus)
-        self._state = {"ids": corpus.ids, "order": id_order(corpus.ids)}
+        self._state |= {"ids": corpus.ids, "order": id_order(corpus.ids)}
+
+    def tuned(self, weights: dict[str, float], tasks: list[str]) -> None:
+        """Take weights chosen on another split of these tasks: in-domain for them from now on."""
+        self.weights, self._state["tuned_on"] = weights, tasks
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
         """Search with every part, then fuse."""
@@ -71,7 +75,7 @@ class Hybrid:
 
     def search_parts(self, ids: list[str], texts: list[str], k: int) -> dict[str, Ranking]:
         """Each part's own result."""
-        if not self._state:
+        if "ids" not in self._state:
             raise TrivetError("search before index")
         depth = max(k, self.depth)
         return {name: part.search(ids, texts, depth) for name, part in self.parts.items()}
@@ -101,8 +105,11 @@ class Hybrid:
     def describe(self) -> dict[str, Any]:
         """The method and every part."""
         parts = {name: part.describe() for name, part in self.parts.items()}
-        return merged(parts) | {
+        whole = merged(parts)
+        tuned: list[str] = self._state.get("tuned_on", [])
+        return whole | {
             "kind": "hybrid",
+            "in_domain": sorted({*whole["in_domain"], *tuned}),
             "method": self.method,
             "weights": {name: self.weights.get(name, 1.0) for name in self.parts},
             "depth": self.depth,

@@ -48,6 +48,7 @@ def test_the_part_that_helps_on_the_dev_split_is_given_the_weight(folder):
         tune(retriever, bench(folder, "dev"), bench(folder, "test"))
         assert retriever.weights[good] > retriever.weights[bad]
         assert retriever.describe()["weights"] == retriever.weights
+        assert retriever.describe()["in_domain"] == ["animals"]  # its own dev split chose them
 
 
 @pytest.mark.parametrize("split", ["test", "dev"])
