@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
-from trivet.core.ragged import Ragged, concatenate
+from trivet.core.ragged import concatenate
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
@@ -29,7 +29,7 @@ from trivet.optim.adamw import OptimizerConfig
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.training.fit import fit
-from trivet.training.settings import Fit
+from trivet.training.settings import Fit, Prepared
 
 log = logging.getLogger("trivet")
 
@@ -96,17 +96,16 @@ class Pretrain:
                 excluded = false_negatives(
                     _ids(batch.queries), _ids(documents), torch.arange(len(documents))
                 )
-            return Prepared(concatenate([queries.ids, answers.ids]), len(documents), excluded)
+            return Prepared(concatenate([queries.ids, answers.ids]), excluded)
 
-        def loss(model: torch.nn.Module, batch: Prepared) -> Tensor:
-            vectors = model(batch.tokens)  # (2B, D): queries, then documents
-            queries, documents = vectors[: batch.size], vectors[batch.size :]
+        def loss(vectors: Tensor, excluded: Tensor | None) -> Tensor:
+            queries, documents = vectors.chunk(2)  # (B, D) each
             return infonce(
                 queries,
                 documents,
-                positives=torch.arange(batch.size, device=vectors.device),
+                positives=torch.arange(len(queries), device=vectors.device),
                 temperature=self.temperature,
-                excluded=None if batch.excluded is None else batch.excluded.to(vectors.device),
+                excluded=None if excluded is None else excluded.to(vectors.device),
             )
 
         check = self.dev.check(model, work.run.machine) if self.dev else None
@@ -130,15 +129,6 @@ class Pretrain:
             "in_domain": sorted(report["in_domain"]) if report else [],
         }
         return work.save(lambda folder: save_dense(model, folder), facts)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A batch of pairs as the loss takes it."""
-
-    tokens: Ragged  # 2B rows: queries, then documents
-    size: int  # B
-    excluded: Tensor | None  # (B, B)
 
 
 def _ids(texts: list[str]) -> Tensor:

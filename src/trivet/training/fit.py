@@ -32,7 +32,7 @@ from trivet.core.seeds import seed_everything
 from trivet.optim.adamw import OptimizerConfig
 from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
-from trivet.training.settings import Check, Fit
+from trivet.training.settings import Check, Fit, Prepared
 from trivet.training.signals import listening
 
 log = logging.getLogger("trivet")
@@ -56,8 +56,8 @@ Inputs = dict[str, Any]  # "batch": what prepare made; "ids": of its rows, for e
 def fit(
     model: nn.Module,
     batches: Batches,
-    prepare: Callable[[Batch], Any],
-    loss: Callable[[nn.Module, Any], Tensor],
+    prepare: Callable[[Batch], Prepared],
+    loss: Callable[[Tensor, Any], Tensor],
     *,
     optim: OptimizerConfig,
     settings: Fit,
@@ -67,8 +67,9 @@ def fit(
 ) -> dict[str, Any]:
     """Train a model in place and return what happened, for the manifest.
 
-    `prepare` turns a batch into what `loss` takes, in a thread, one step ahead. Resumes from the
-    newest checkpoint in the stage's folder as `run.resume` says.
+    `prepare` turns a batch into texts for the model and targets for the loss, in a thread, one step
+    ahead; `loss` judges the model's vectors of those texts by the targets. Resumes from the newest
+    checkpoint in the stage's folder as `run.resume` says.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrivetError(
@@ -170,7 +171,7 @@ class _Feed:
     """The batches from a step on, prepared ahead. It has no length: max_steps decides."""
 
     def __init__(
-        self, batches: Batches, prepare: Callable[[Batch], Any], settings: Fit, step: int
+        self, batches: Batches, prepare: Callable[[Batch], Prepared], settings: Fit, step: int
     ) -> None:
         self.batches, self.prepare, self.settings, self.step = batches, prepare, settings, step
         self.flow: Generator[Inputs] | None = None
@@ -196,7 +197,7 @@ class _Adapter(Trainer):
     """The Trainer, fed and judged by us."""
 
     feed: _Feed
-    loss: Callable[[nn.Module, Any], Tensor]
+    loss: Callable[[Tensor, Any], Tensor]
     start: checkpoint.Checkpoint | None
     ids: list[str]
 
@@ -220,7 +221,8 @@ class _Adapter(Trainer):
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         self.ids = inputs["ids"]
-        value = self.loss(model, inputs["batch"])
+        batch: Prepared = inputs["batch"]
+        value = self.loss(model(batch.tokens), batch.targets)
         if not math.isfinite(value.item()):
             raise self._not_finite("the loss", value.item())
         return value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Precision
+from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
 
 
@@ -42,6 +44,14 @@ class Fit:
             raise ConfigError("must be at least 1, or null for all of the data", where="steps")
         if self.clip < 0:
             raise ConfigError("must not be negative", where="clip", fix="0 clips nothing")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch on its way into training: what the model encodes, and what the loss needs besides."""
+
+    tokens: Ragged  # N rows of token ids
+    targets: Any
 
 
 @dataclass
