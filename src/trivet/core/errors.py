@@ -51,6 +51,15 @@ class Interrupted(TrivetError):
         self.exit_code = 128 + signal
 
 
+class RanksFailed(TrivetError):
+    """A run of several processes, one of which failed and said why; exits as that one did."""
+
+    def __init__(self, code: int) -> None:
+        """Remember the exit status."""
+        super().__init__("a rank ended the run", fix="Its own line stands above")
+        self.exit_code = code
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest ones, else all there are."""
     names = sorted(names)
