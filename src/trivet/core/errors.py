@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST = 12  # names in a hint
+
 
 class TrivetError(Exception):
     """A mistake that the user can mend. The command line prints it in one line and exits with 2."""
@@ -66,4 +68,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
+    if len(names) > _MOST:
+        return f"There is: {', '.join(names[:_MOST])}, … ({len(names)} in all)"
     return f"There is: {', '.join(names)}" if names else "There is none"
