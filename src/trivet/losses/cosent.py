@@ -8,6 +8,7 @@ log(1 + sum of exp(tau (s_i - s_j)) over all i, j with y_i < y_j).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def cosent(scores: Tensor, labels: Tensor, *, tau: float = 20.0, cells: int = _C
     for start in range(0, len(scaled), rows):
         some = slice(start, start + rows)
         if len(scaled) > rows:
-            part = checkpoint(_part, scaled, labels, some, use_reentrant=False)
+            part = cast("Tensor", checkpoint(_part, scaled, labels, some, use_reentrant=False))
         else:
             part = _part(scaled, labels, some)
         total = torch.logaddexp(total, part)
