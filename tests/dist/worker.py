@@ -10,8 +10,10 @@ from torch import nn
 
 from trivet.core.ragged import Ragged
 from trivet.core.ranks import join, rank, world
-from trivet.losses.infonce import infonce
-from trivet.stages.contrastive import Texts, in_batch
+from trivet.losses.angle import Angle
+from trivet.losses.infonce import InfoNCE
+from trivet.losses.matryoshka import Matryoshka
+from trivet.stages.in_batch import Texts, judge
 from trivet.training.settings import Fit, Prepared
 from trivet.training.step import Stepper
 
@@ -55,20 +57,16 @@ def share(width):
     return Prepared(tokens, Texts(found[: len(mine)], found[len(mine) :]))
 
 
-def loss(vectors, targets):
-    batch = in_batch(vectors, targets)
-    return infonce(
-        batch.queries,
-        batch.documents,
-        positives=batch.positives,
-        temperature=0.05,
-        excluded=batch.excluded,
-    )
+LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
 
 
-def step(width, cached, budget):
+def step(name, width, cached, budget):
     model = Bag()
     settings = Fit(batch=BATCH, precision="fp32", cached=cached)
+
+    def loss(vectors, texts):
+        return Matryoshka([4, 8])(lambda part: judge(LOSSES[name], part, texts), vectors)
+
     stepper = Stepper(model, loss, settings, budget=budget, seed=0, what="test")
     stepper.add(share(width), 0)
     value, stop = stepper.finish(asked=rank())
@@ -82,7 +80,13 @@ def main(out):
         distributed = join()
         reduce = distributed.all_reduce
         torch.distributed.all_reduce = lambda *a, **k: (reduces.append(1), reduce(*a, **k))[1]
-    found = {f"{n} {cached}": step(1 + n, cached, 16) for n in (0, 1, 3) for cached in (0, 1)}
+    found = {
+        f"{name} {n} {cached}": step(name, 1 + n, cached, 16)
+        for name in LOSSES
+        for n in (0, 1, 3)
+        for cached in (0, 1)
+        if n or name == "infonce"
+    }
     Path(out, f"{world()}-{rank()}.json").write_text(
         json.dumps({"found": found, "reduces": len(reduces)})
     )

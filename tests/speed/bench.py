@@ -29,6 +29,7 @@ from trivet.core.tracker import Jsonl
 from trivet.data.columns import Columns
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
+from trivet.losses.infonce import InfoNCE
 from trivet.models.backbone import Pretrained
 from trivet.models.layout import load_dense
 from trivet.optim.adamw import AdamW
@@ -61,7 +62,7 @@ def work(folder: Path, stage: str) -> Work:
 def ours(parent, mixture: Mixture, steps: int, precision: str, folder: Path) -> float:
     """Seconds a step of the whole pretrain stage."""
     fit = Fit(batch=BATCH, precision=precision, steps=steps, save_every=10**9)
-    stage = Pretrain(data=mixture, optim=AdamW(lr=2e-5), fit=fit, temperature=0.05)
+    stage = Pretrain(data=mixture, loss=InfoNCE(0.05), optim=AdamW(lr=2e-5), fit=fit)
     made = stage.run(parent, work(folder, f"pretrain-{time.time_ns()}"))
     return made.manifest["training"]["seconds_per_step"]
 

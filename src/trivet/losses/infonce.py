@@ -8,12 +8,30 @@ of all scores never exists and a large batch costs the memory of its vectors.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trivet.core.errors import ConfigError
+
 BLOCK = 1 << 22  # scores held at a time
+
+
+@dataclass
+class InfoNCE:
+    """The config of the loss."""
+
+    temperature: float = 0.02
+    """Scores are divided by it before the softmax."""
+    mask_false_negatives: bool = True
+    """Documents known to answer a query are no negatives of it."""
+
+    def __post_init__(self) -> None:
+        """A scale that orders."""
+        if self.temperature <= 0:
+            raise ConfigError("must be above 0", where="temperature", fix="Try temperature=0.02")
 
 
 def infonce(

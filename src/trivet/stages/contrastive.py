@@ -1,80 +1,131 @@
-"""What stages with in-batch negatives share: a query's documents stand among those of all ranks."""
+"""What the contrastive stages share: pairs in, in-batch negatives from all ranks, a model out."""
 
 from __future__ import annotations
 
-import logging
-import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from trivet.core.hashing import text_number
-from trivet.core.ragged import concatenate
-from trivet.core.ranks import rank
-from trivet.core.records import Batch
-from trivet.losses.false_negatives import false_negatives
+from trivet.core.artifact import Artifact
+from trivet.core.errors import ConfigError
+from trivet.core.ragged import Ragged
+from trivet.core.ranks import rank, world
+from trivet.core.run import Work
+from trivet.core.seeds import derive
+from trivet.data.mixture import Mixture
+from trivet.data.table import Table
+from trivet.losses.angle import Angle
+from trivet.losses.cosent import Cosent
+from trivet.losses.espresso import Espresso
+from trivet.losses.infonce import InfoNCE
+from trivet.losses.matryoshka import Matryoshka
 from trivet.models.dense import Dense
-from trivet.training.gather import gathered
-from trivet.training.settings import Prepared
-
-log = logging.getLogger("trivet")
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A number for every text of this rank's rows, equal where the texts are."""
-
-    queries: Tensor  # (B,)
-    documents: Tensor  # (B * W,), each query's own W, the positive first
+from trivet.models.layout import load_dense, save_dense
+from trivet.optim.adamw import OptimizerConfig
+from trivet.stages.clean import Clean
+from trivet.stages.dev import Dev
+from trivet.stages.in_batch import Texts, judge, preparer, show
+from trivet.stages.lineage import lineage
+from trivet.training.fit import fit
+from trivet.training.settings import Fit
 
 
-@dataclass(frozen=True)
-class InBatch:
-    """This rank's queries before the documents of all ranks."""
+@dataclass(kw_only=True)
+class Contrastive:
+    """The config of a stage that learns from which document answers which query."""
 
-    queries: Tensor  # (B, ...)
-    documents: Tensor  # (N, ...)
-    positives: Tensor  # (B,), the column of each query's own positive
-    excluded: tuple[Tensor, Tensor]  # rows and columns of documents known to answer
+    data: Mixture
+    """Pairs, from one source or many; with negatives where the loss wants them."""
+    loss: InfoNCE | Angle | Cosent
+    """What a query and its documents are judged by."""
+    shorter: Matryoshka | Espresso | None = None
+    """Fewer dimensions, or fewer layers too, that learn to be a model by themselves."""
+    optim: OptimizerConfig
+    """The optimiser and its schedule."""
+    fit: Fit
+    """Batch, steps, precision, checkpoints."""
+    clean: Clean | None = None
+    """Decontamination against the benches that will be reported."""
+    dev: Dev | None = None
+    """A dev bench to watch, and to stop early by."""
+    seed: int = 0
+    """Orders the data and draws dropout."""
+
+    def __post_init__(self) -> None:
+        """Cross-field rules."""
+        if self.fit.batch < 2 and not isinstance(self.loss, Cosent):
+            raise ConfigError("in-batch negatives need at least 2 rows", where="fit.batch")
+
+    def accept(self, has_parent: bool) -> None:
+        """There must be a model to train."""
+        if not has_parent:
+            raise ConfigError(
+                "there is no model to train", fix="Put a start before it, or set parent"
+            )
+
+    def run(self, parent: Artifact | None, work: Work) -> Artifact:
+        """Load, clean the data, train, save."""
+        if parent is None:
+            raise ConfigError("a parent is required", where=work.stage)
+        model = load_dense(parent.path, budget=work.run.machine.micro_tokens)
+        tables = [source.open(work.run.cache) for source in self.data.sources]
+        self._check(tables)
+        tables, report = self.clean(tables) if self.clean else (tables, None)
+        batches = self.data.open(
+            batch=self.fit.batch,
+            seed=derive(self.seed, "data"),
+            rank=rank(),
+            world=world(),
+            tables=tables,
+        )
+        show(batches[0], model)
+
+        def loss(vectors: Tensor, texts: Texts) -> Tensor:
+            if self.shorter is None:
+                return judge(self.loss, vectors, texts)
+            return self.shorter(lambda part: judge(self.loss, part, texts), vectors)
+
+        trained = fit(
+            _layers(model, self.shorter),
+            batches,
+            preparer(model),
+            loss,
+            optim=self.optim,
+            settings=self.fit,
+            seed=self.seed,
+            work=work,
+            check=self.dev.check(model, work.run.machine) if self.dev else None,
+        )
+        facts = lineage(parent, tables, report) | {"seed": self.seed, "training": trained}
+        return work.save(lambda folder: save_dense(model, folder), facts)
+
+    def _check(self, tables: list[Table]) -> None:
+        """Rows that the loss can use."""
+        kind = "tuples" if isinstance(self.loss, Cosent) else "pairs"
+        for table in tables:
+            if table.kind != kind:
+                fix = "Map columns to query and positive"
+                if kind == "tuples":
+                    fix = "Map columns to query, documents and scores"
+                raise ConfigError(f"{table.name} holds {table.kind}, not {kind}", fix=fix)
 
 
-def preparer(model: Dense) -> Callable[[Batch], Prepared]:
-    """Rows of pairs, with or without negatives, to token ids: all queries, then all documents."""
+class _Layers(nn.Module):
+    """A model that shows the vectors of several of its layers, (N, K, D)."""
 
-    def prepare(batch: Batch) -> Prepared:
-        documents = [text for row in batch.documents for text in row]
-        queries = model.tokenizer(batch.queries, "query", batch.prompts.get("query"))
-        answers = model.tokenizer(documents, "document", batch.prompts.get("document"))
-        texts = Texts(_numbers(batch.queries), _numbers(documents))
-        return Prepared(concatenate([queries.ids, answers.ids]), texts)
+    def __init__(self, model: Dense, layers: list[int]) -> None:
+        super().__init__()
+        self.model, self.layers = model, layers
 
-    return prepare
+    def forward(self, tokens: Ragged) -> Tensor:
+        return self.model(tokens, self.layers)
 
 
-def in_batch(vectors: Tensor, texts: Texts) -> InBatch:
-    """Gather the documents of all ranks, and find those that are known answers."""
-    rows = len(texts.queries)  # B
-    width = len(texts.documents) // rows  # W
-    numbers = gathered(texts.documents)  # (N,)
-    known = false_negatives(texts.queries, numbers, gathered(texts.queries), numbers[::width])
-    return InBatch(
-        vectors[:rows],
-        gathered(vectors[rows:]),
-        ((torch.arange(rows) + rank() * rows) * width).to(vectors.device),
-        (known[0].to(vectors.device), known[1].to(vectors.device)),
-    )
-
-
-def show(batch: Batch, model: Dense) -> None:
-    """Log one decoded example of each side, so that prompts and lengths can be seen."""
-    for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
-        prompt = batch.prompts.get(side)
-        ids = model.tokenizer([text], side, prompt).ids[0]
-        shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
-        log.info("%s of %d tokens: %s", side, len(ids), shown)
-
-
-def _numbers(texts: list[str]) -> Tensor:
-    return torch.tensor([text_number(text) for text in texts])
+def _layers(model: Dense, shorter: Matryoshka | Espresso | None) -> nn.Module:
+    if not isinstance(shorter, Espresso):
+        return model
+    last = int(model.encoder.config.num_hidden_layers)
+    if shorter.layers[-1] != last:
+        fix = f"End the list with {last}"
+        raise ConfigError(f"the model has {last} layers", where="shorter.layers", fix=fix)
+    return _Layers(model, shorter.layers)

@@ -17,6 +17,7 @@ from trivet.core.tracker import Jsonl
 from trivet.data.columns import Columns
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
+from trivet.losses.infonce import InfoNCE
 from trivet.models.backbone import Fresh
 from trivet.optim.adamw import AdamW
 from trivet.stages.clean import Clean
@@ -150,7 +151,7 @@ def test_lengths_beyond_the_encoders_positions_are_refused(tmp_path):
 
 def test_impossible_pairs_are_refused_before_a_model_loads(tmp_path):
     with pytest.raises(ConfigError, match="temperature"):
-        pretrain(pairs(tmp_path), temperature=0.0)
+        InfoNCE(temperature=0.0)
     with pytest.raises(ConfigError, match=r"fit\.batch"):
         Pretrain(
             data=Mixture([pairs(tmp_path)]),
