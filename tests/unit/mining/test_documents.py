@@ -31,7 +31,9 @@ def test_containment_is_the_share_of_the_shorter_ones_runs():
     draw = random.Random(0)
     for _ in range(300):
         one, other = (draw.choices("abc", k=draw.randint(1, 9)) for _ in range(2))
-        runs = [{tuple(t[i : i + 2]) for i in range(len(t) - 1)} or {tuple(t)} for t in (one, other)]
+        runs = [
+            {tuple(t[i : i + 2]) for i in range(len(t) - 1)} or {tuple(t)} for t in (one, other)
+        ]
         expected = sum(run in runs[1] for run in runs[0]) / min(map(len, runs))
         assert containment(" ".join(one), " ".join(other), 2) == pytest.approx(expected)
 
@@ -47,7 +49,9 @@ def test_a_beir_folder_gives_its_whole_corpus_and_a_file_its_own_documents(tmp_p
     source = Source("scifact", beir=str(asset("demo/scifact")), split="train", limit=10)
     assert len(Documents.of(source, source.open(tmp_path))) == 5183
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"q": "a", "d": "one", "n": ["two", "ONE"]}\n{"q": "b", "d": "3", "n": ["4", "5"]}')
+    path.write_text(
+        '{"q": "a", "d": "one", "n": ["two", "ONE"]}\n{"q": "b", "d": "3", "n": ["4", "5"]}'
+    )
     from trivet.data.columns import Columns
 
     source = Source("own", Columns(query="q", positive="d", negatives=["n"]), path=str(path))
