@@ -277,8 +277,8 @@ def test_queries_are_encoded_once_for_a_search_and_its_pairs(folder, monkeypatch
     assert scores[0].tolist() == pytest.approx(first.scores[0].tolist(), abs=1e-6)
 
 
-def test_a_model_that_changes_is_asked_anew(tiny):
-    model = copy.deepcopy(tiny())
+def test_a_model_that_changes_is_asked_anew(tiny, fresh):
+    model = tiny(encoder=copy.deepcopy(fresh[0]))
     made = retriever(model, ["fox", "hill"])
     before = search(made, ["a fox"], 2).scores
     with torch.no_grad():
