@@ -95,6 +95,8 @@ def tally(row: Row, chosen: Chosen, width: float) -> Counter[str]:
     counts = Counter({"rows/read": 1, "rows/short": chosen.filled > 0 or not chosen.negatives})
     for miner, documents in row.found.items():
         counts[f"candidates/{miner}"] += len(documents)
+    seen = [miner for _, miner in chosen.negatives] + [miner for _, miner, _ in chosen.dropped]
+    counts[f"candidates/{RANDOM}"] += seen.count(RANDOM)  # no more are drawn than are looked at
     counts.update(f"dropped/{miner}/{reason}" for _, miner, reason in chosen.dropped)
     if chosen.negatives:
         counts["rows/written"] += 1
