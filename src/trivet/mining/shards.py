@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,17 @@ class Shards:
                 log.warning("%s: damaged, made again", path)
                 path.unlink(missing_ok=True)
 
-    def work(self, numbers: range, one: Callable[[int], Any], what: str) -> None:
+    def missing(self, numbers: Sequence[int]) -> list[int]:
+        """Those that are not there, as the first process sees it."""
+        return gather(sorted(set(numbers) - self._files().keys()))[0]
+
+    def work(self, numbers: Sequence[int], one: Callable[[int], Any], what: str) -> None:
         """Make the shards that are missing, in turns: process r of w makes each w-th.
 
         `one` may wait for the other processes, so all of them are called equally often: where the
         last turn has too few shards, some make one that another makes too.
         """
-        todo: list[int] = gather(sorted(set(numbers) - self._files().keys()))[0]
+        todo = self.missing(numbers)
         with Progress(what, len(todo), "shard") as progress:
             for start in range(0, len(todo), world()):
                 number = todo[min(start + rank(), len(todo) - 1)]
@@ -92,7 +96,7 @@ class Shards:
                 progress.add(min(world(), len(todo) - start))
         wait()
 
-    def read(self, numbers: range) -> Iterator[Any]:
+    def read(self, numbers: Sequence[int]) -> Iterator[Any]:
         """The values of shards, in order."""
         files = self._files()
         for number in numbers:
