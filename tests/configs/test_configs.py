@@ -55,6 +55,9 @@ def test_every_option_composes(name):
         if group == "bench" and "???" not in (ROOT / name).read_text():  # the user names that
             assert build(config["bench"]).tasks
         return
+    elif group == "mine":
+        assert composed("mine", f"mine={option}", "data=demo")["mine"]["_target_"]
+        return
     else:
         words = [f"{group}={option}"]
     assert composed("train", *words)
