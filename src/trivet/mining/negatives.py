@@ -119,8 +119,9 @@ class Negatives:
         return {name: miner.share for name, miner in self.miners.items()} | {RANDOM: self.random}
 
     def key(self, source: Source) -> str:
-        """The name of what will be mined."""
-        return artifact_key(self.kind, self.version, [recipe(self), recipe(source)], [])
+        """The name of what will be mined; of two miners that find the same, the first has it."""
+        what = {"settings": recipe(self), "order": list(self.miners), "source": recipe(source)}
+        return artifact_key(self.kind, self.version, what, [])
 
     def run(self, source: Source, store: Store, cache: Path | None = None) -> Artifact:
         """Mine a source, or find what was mined before; several processes share the work."""

@@ -23,6 +23,7 @@ from trivet.mining.documents import containment, name_of
 from trivet.mining.negatives import Judge, Miner
 from trivet.mining.rows import ROWS, data_lines, mined
 from trivet.retrieval.bm25 import Bm25
+from trivet.retrieval.dense import DenseRetriever
 
 
 @pytest.fixture
@@ -155,6 +156,24 @@ def test_it_is_found_again_and_anything_that_matters_makes_another(mine):
     assert mine(negatives(again))[0].path == made.path and again.searches == 0
     for change in ({"seed": 1}, {"number": 4}, {"judge": None}, {"pool": 9}):
         assert mine(negatives(**change))[0].path != made.path
+
+
+def test_the_order_of_the_miners_counts_since_the_first_has_what_both_find(mine):
+    miners = negatives().miners
+    other = dict(reversed(miners.items()))
+    assert mine(negatives(miners=other))[0].path != mine(negatives())[0].path
+
+
+def test_a_model_is_named_by_its_weights_not_by_its_place(small, tmp_path):
+    places = [tmp_path / "here", tmp_path / "there", tmp_path / "changed"]
+    for place, weights in zip(places, ("w", "w", "v"), strict=True):
+        place.mkdir()
+        (place / "model.safetensors").write_text(weights)
+    keys = []
+    for place in places:
+        dense = Miner(DenseRetriever(str(place)), 0.7)
+        keys.append(negatives(miners={"dense": dense}, judge=Judge("dense")).key(small))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(mine, tmp_path):
