@@ -58,6 +58,9 @@ def test_every_option_composes(name):
     elif group == "loss":
         assert build(composed("train", f"+loss={option}")["loss"])
         return
+    elif group == "mine":
+        assert composed("mine", f"mine={option}", "data=demo")["mine"]["_target_"]
+        return
     else:
         words = [f"{group}={option}"]
     assert composed("train", *words)

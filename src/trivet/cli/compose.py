@@ -8,13 +8,15 @@ import re
 import sys
 from typing import Any
 
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trivet.core import ranks
 from trivet.core.errors import ConfigError, TrivetError, nearest
-from trivet.core.places import asset
+from trivet.core.places import asset, config_folder
 
 FAILURES = (HydraException, OmegaConfBaseException)
 
@@ -40,6 +42,26 @@ def container(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise plainly(error) from None
     return {str(key): value for key, value in plain.items()}  # pyright: ignore
+
+
+def composed(name: str, words: list[str]) -> dict[str, Any]:
+    """A config of the tree with the words of a user, as plain Python."""
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return container(hydra_compose(name, overrides=words))
+    except FAILURES as error:
+        forced = leave_to_schema(error, words)
+        if forced is not None:
+            return composed(name, forced)
+        raise plainly(error) from None
+
+
+def nodes(node: Any) -> list[dict[str, Any]]:
+    """A part of a config and the parts of it, however deep."""
+    if not isinstance(node, dict):
+        return []
+    own: dict[str, Any] = node
+    return [own, *(found for value in own.values() for found in nodes(value))]
 
 
 def leave_to_schema(error: Exception, words: list[str]) -> list[str] | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from trivet.cli.choices import choices, listing
 from trivet.core.errors import ConfigError, nearest
-from trivet.core.places import config_folder
 
 if TYPE_CHECKING:
     from trivet.bench.bench import Bench
@@ -109,9 +108,6 @@ def parser() -> argparse.ArgumentParser:
 
 def composed(flags: argparse.Namespace) -> Evaluation:
     """What the flags and the config tree say together."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
     from trivet.cli import compose
     from trivet.core.schema import build
 
@@ -135,17 +131,7 @@ def composed(flags: argparse.Namespace) -> Evaluation:
     if extra is not None:
         words.append(f"hydra.searchpath=[file://{extra.resolve()}]")
 
-    def container(words: list[str]) -> dict[str, Any]:
-        try:
-            with initialize_config_dir(str(config_folder()), version_base="1.3"):
-                return compose.container(hydra_compose("eval", overrides=words))
-        except compose.FAILURES as error:
-            forced = compose.leave_to_schema(error, words)
-            if forced is not None:
-                return container(forced)
-            raise compose.plainly(error) from None
-
-    config = container(words)
+    config = compose.composed("eval", words)
     _set(config, flags, path if bench == "folder" and flags.bench != "folder" else None)
     return build(config)
 
@@ -166,6 +152,8 @@ def _check_words(flags: argparse.Namespace) -> None:
 
 def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -> None:
     """Put the flags' values into the composed config: they may hold any character."""
+    from trivet.cli.compose import nodes
+
     tasks = config["bench"]["tasks"]
     if path is not None:
         tasks[0]["path"] = str(path)
@@ -190,7 +178,7 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
         for task in config["tune"]["tasks"]:
             task["split"] = flags.tune_on
     if flags.no_cache:
-        for node in [config, *_nodes(config["retriever"])]:
+        for node in [config, *nodes(config["retriever"])]:
             if "cache" in node:
                 node["cache"]["use"] = False
     if flags.model:
@@ -207,7 +195,9 @@ def _set(config: dict[str, Any], flags: argparse.Namespace, path: Path | None) -
 
 def _set_model(retriever: dict[str, Any], model: str) -> None:
     """Name the model: of the retriever itself, or of its only part that wants one."""
-    wanting = [node for node in _nodes(retriever) if node.get("model") == "???"]
+    from trivet.cli.compose import nodes
+
+    wanting = [node for node in nodes(retriever) if node.get("model") == "???"]
     if "model" in retriever:
         retriever["model"] = model
     elif len(wanting) == 1:
@@ -215,14 +205,6 @@ def _set_model(retriever: dict[str, Any], model: str) -> None:
     else:
         what = "this retriever has no model" if not wanting else "several parts want a model"
         raise ConfigError(what, where="--model", fix="Set retriever.….model= of each part")
-
-
-def _nodes(node: Any) -> list[dict[str, Any]]:
-    """A retriever's config and those of its parts, however deep."""
-    if not isinstance(node, dict):
-        return []
-    own: dict[str, Any] = node
-    return [own, *(found for value in own.values() for found in _nodes(value))]
 
 
 def _as_json(bench: Bench, rows: list[dict[str, Any]]) -> dict[str, Any]:

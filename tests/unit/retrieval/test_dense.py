@@ -1,6 +1,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -302,3 +303,43 @@ def test_vectors_are_made_once_for_the_same_texts_model_length_prompt_and_precis
 def test_more_dimensions_than_the_model_has_are_refused(tiny, texts):
     with pytest.raises(ConfigError, match="32 dimensions"):
         retriever(tiny(), texts(3, 0), dim=64)
+
+
+@pytest.mark.parametrize("dim", [None, 8])
+def test_scores_of_pairs_are_those_of_the_search_however_the_work_is_cut(
+    tiny, texts, monkeypatch, dim
+):
+    monkeypatch.setattr(encode, "_CHUNK", 7)  # several shards
+    documents, queries = texts(40, 0), texts(12, 1)
+    made = retriever(tiny(), documents, dim=dim, scores=50)
+    rows = np.random.default_rng(0).integers(-1, 40, (12, 9))
+    found = made.pair_scores(queries, rows)
+    ranking = search(made, queries, 40)
+    for i in range(12):
+        whole = {int(name[1:]): score for name, score in ranking.of(i)}
+        want = [whole.get(row, np.nan) for row in rows[i].tolist()]
+        assert found[i].tolist() == pytest.approx(want, abs=1e-6, nan_ok=True)
+
+
+def test_scores_of_pairs_are_asked_after_the_index():
+    with pytest.raises(TrivetError, match="before index"):
+        DenseRetriever("in memory").pair_scores(["fox"], np.zeros((1, 1), dtype=np.int64))
+
+
+def test_queries_are_encoded_once_for_a_search_and_its_pairs(folder, monkeypatch):
+    made = DenseRetriever(folder(), machine=CPU, cache=Cache(use=False))
+    made.index(corpus_of(["fox", "hill"]))
+    first = search(made, ["a fox"], 2)
+    monkeypatch.setattr("trivet.retrieval.dense.encode", None)
+    scores = made.pair_scores(["a fox"], first.rows)
+    assert scores[0].tolist() == pytest.approx(first.scores[0].tolist(), abs=1e-6)
+
+
+def test_a_model_that_changes_is_asked_anew(tiny, fresh):
+    model = tiny(encoder=copy.deepcopy(fresh[0]))
+    made = retriever(model, ["fox", "hill"])
+    before = search(made, ["a fox"], 2).scores
+    with torch.no_grad():
+        next(model.encoder.parameters()).copy_(torch.randn(30522, 32))
+    made.index(corpus_of(["fox", "hill"]))
+    assert search(made, ["a fox"], 2).scores.tolist() != before.tolist()
