@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's protocol: how it is asked, and what is said when it does not answer.
+"""A server that speaks OpenAI's protocol: how it is asked, and what is said where it fails.
 
 The key is read from a variable of the environment when it is needed and is written nowhere.
 """
@@ -45,35 +45,37 @@ class Server:
             headers["Authorization"] = f"Bearer {os.environ[self.api_key_env]}"
         address = f"{self.url.rstrip('/')}/{path}"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        for attempt in range(self.retries + 1):
-            if attempt:
-                time.sleep(self.pause * 2 ** (attempt - 1))
+        for attempt in range(self.retries):
             try:
-                with _OPENER.open(request, timeout=self.timeout) as response:
-                    return response.read()
-            except urllib.error.HTTPError as error:
-                busy = error.code == 429 or error.code >= 500
-                if busy and attempt < self.retries:
-                    continue
-                denied = (
-                    "Check api_key_env" if error.code in (401, 403) else "Check endpoint and model"
-                )
-                what = f"refused ({error.code} {error.reason})"
-                fix = _AGAIN if busy else denied
-                raise TrivetError(what, where=address, fix=fix) from None
-            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-                if attempt < self.retries:
-                    continue
-                reason = getattr(error, "reason", None) or error or type(error).__name__
-                what = f"cannot be reached ({reason})"
-                raise TrivetError(what, where=address, fix=_AGAIN) from None
-        raise AssertionError("the last attempt answers or raises")
+                return self._ask(request)
+            except _Busy:
+                time.sleep(self.pause * 2**attempt)
+        return self._ask(request)
+
+    def _ask(self, request: urllib.request.Request) -> bytes:
+        where = request.full_url
+        try:
+            with _OPENER.open(request, timeout=self.timeout) as response:
+                return response.read()
+        except urllib.error.HTTPError as error:
+            what = f"refused ({error.code} {error.reason})"
+            if error.code == 429 or error.code >= 500:
+                raise _Busy(what, where=where, fix=_AGAIN) from None
+            denied = "Check api_key_env" if error.code in (401, 403) else "Check endpoint and model"
+            raise TrivetError(what, where=where, fix=denied) from None
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            reason = getattr(error, "reason", None) or error or type(error).__name__
+            raise _Busy(f"cannot be reached ({reason})", where=where, fix=_AGAIN) from None
 
     def misunderstood(self, answer: bytes, kind: str) -> TrivetError:
         """What to say of an answer that cannot be read."""
         start = answer[:80].decode(errors="replace")
         what = f"its answer is not that of {kind}: {start!r}"
         return TrivetError(what, where=self.url, fix="Check endpoint")
+
+
+class _Busy(TrivetError):
+    """A failure that may be over in a moment."""
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
