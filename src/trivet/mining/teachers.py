@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -16,6 +17,7 @@ from trivet.core.machine import Machine, Precision
 from trivet.core.memory import halving
 from trivet.core.progress import Progress
 from trivet.core.schema import unkeyed
+from trivet.models.backbone import package_folder
 from trivet.retrieval.encode import at_precision, encode_shards
 from trivet.retrieval.learned import check_sides, identity, model_folder
 from trivet.retrieval.server import Server
@@ -47,7 +49,8 @@ class ModelTeacher:
     """A model folder or a hub id."""
 
     model: str = unkeyed()
-    """A trivet artifact, a folder in sentence-transformers layout, or a hub id."""
+    """A trivet artifact, a folder in sentence-transformers layout, a hub id, or `module:folder`: a
+    folder inside an installed Python package."""
     revision: str = unkeyed("main")
     """The hub revision; a commit hash pins it, and the plan then needs no download."""
     loader: Literal["trivet", "sentence-transformers"] = "trivet"
@@ -92,7 +95,7 @@ class ModelTeacher:
             return
         from trivet.models.layout import load_dense
 
-        model = load_dense(model_folder(self.model, self.revision), budget=machine.encode_tokens)
+        model = load_dense(_folder(self.model, self.revision), budget=machine.encode_tokens)
         model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
         model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
         model = at_precision(model, self.precision, machine.resolve())
@@ -105,7 +108,7 @@ class ModelTeacher:
 
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         loaded: Any = SentenceTransformer(
-            str(model_folder(self.model, self.revision)),
+            str(_folder(self.model, self.revision)),
             device=machine.resolve(),
             trust_remote_code=False,
             local_files_only=True,
@@ -203,7 +206,13 @@ class EndpointTeacher:
 @cache
 def _identity(model: str, revision: str) -> dict[str, Any]:
     """A model's facts; its files are gone through once."""
-    return identity(model_folder(model, revision))
+    return identity(_folder(model, revision))
+
+
+def _folder(model: str, revision: str) -> Path:
+    if ":" in model and not Path(model).expanduser().is_dir():
+        return package_folder(model)
+    return model_folder(model, revision)
 
 
 def _asked(server: Server, model: str, texts: list[str]) -> Tensor:
