@@ -48,16 +48,30 @@ def test_every_option_composes(name):
         words = ["+exp=tiny", f"{group}@{IN_A_RECIPE[group]}.{group}={option}"]
     elif group == "stage":
         words = [f"+stage@stages.{option}={option}"]
-        words += [f"+data@stages.{option}.data=demo"] if option != "start" else []
-        words = words[:1] if option == "start" else [words[0], "data@stages.pretrain.data=demo"]
+        words += [f"data@stages.{option}.data=demo"] if option != "start" else []
     elif group in ("bench", "retriever"):
         config = composed("eval", f"{group}={option}")
         if group == "bench" and "???" not in (ROOT / name).read_text():  # the user names that
             assert build(config["bench"]).tasks
         return
+    elif group in ("loss", "student", "teacher"):
+        place = f"{group}@stages.distill.{'head' if group == 'student' else group}"
+        words = ["+stage@stages.distill=distill", f"{place}={option}"]
     else:
         words = [f"{group}={option}"]
     assert composed("train", *words)
+
+
+def test_leafs_stage_is_the_reports_with_its_own_teacher_head_and_cycles():
+    report, leaf = (
+        build(composed("train", f"+stage@stages.distill={name}")["stages"]["distill"])
+        for name in ("distill", "distill_leaf")
+    )
+    assert sum(source.limit for source in report.data.sources) == 5_449_200
+    assert (report.teacher.dim, leaf.teacher.dim) == (1024, 768)
+    assert [type(stage.head).__name__ for stage in (report, leaf)] == ["TwoLayer", "Linear"]
+    assert (leaf.data.epochs, leaf.optim.schedule.cycles, leaf.fit.batch) == (30, 3, 32)
+    assert report.loss == leaf.loss
 
 
 @pytest.mark.parametrize("exp", EXPS)

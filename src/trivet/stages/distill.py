@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -28,6 +28,7 @@ from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.student import Head, Student
 from trivet.optim.adamw import OptimizerConfig
+from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.training.fit import fit
@@ -63,12 +64,19 @@ class Distill:
     """The optimiser and its schedule."""
     fit: Fit
     """Batch (rows, not texts), steps, precision, checkpoints."""
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    """The student's content tokens of `query` and `document` from here on; what is not given stays
+    as it was."""
     clean: Clean | None = None
     """Decontamination against the benches that will be reported."""
     dev: Dev | None = None
     """A dev bench to watch, and to stop early by."""
     seed: int = 0
     """Orders the data, draws the head and dropout."""
+
+    def __post_init__(self) -> None:
+        """Sides that there are."""
+        check_sides(self.lengths, {})
 
     def accept(self, has_parent: bool) -> None:
         """There must be a student."""
@@ -92,6 +100,8 @@ class Distill:
             tables=tables,
         )
         model = load_dense(parent.path, budget=machine.micro_tokens)
+        model.tokenizer.lengths |= self.lengths
+        _check_lengths(model)
         dim = taught[tables[0].name].dim
         student = Student(
             model,
@@ -139,6 +149,14 @@ class Distill:
         """What the manifest says of the teacher."""
         truncated = {name: found.truncated() for name, found in taught.items()}
         return {"made_by": content(self.teacher), "dim": dim, "truncated": truncated}
+
+
+def _check_lengths(model: Dense) -> None:
+    tokenizer = model.tokenizer
+    for side, length in tokenizer.lengths.items():
+        if tokenizer.total(side) - tokenizer.specials < length:
+            what = f"{length} content tokens do not fit the encoder's {tokenizer.limit} positions"
+            raise ConfigError(what, where=f"lengths.{side}", fix="Take fewer")
 
 
 def _texts(batch: Batch) -> dict[str, list[str]]:

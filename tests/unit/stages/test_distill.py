@@ -261,3 +261,12 @@ def test_the_manifest_tells_what_student_and_teacher_were_trained_on(tmp_path, p
 def test_a_stage_without_a_model_before_it_is_refused(tmp_path, teacher):
     with pytest.raises(ConfigError, match="no model to train"):
         stage([texts(tmp_path)], teacher).accept(False)
+
+
+def test_lengths_hold_from_here_on_and_must_fit(tmp_path, parent, teacher):
+    source = texts(tmp_path)
+    made = stage([source], teacher, lengths={"document": 3}).run(parent, work(tmp_path, "distill"))
+    assert load_dense(made.path).tokenizer.lengths == {"query": 8, "document": 3}
+    for lengths, match in (({"query": 999}, "999 content tokens do not fit"), ({"q": 3}, "side")):
+        with pytest.raises(ConfigError, match=match):
+            stage([source], teacher, lengths=lengths).run(parent, work(tmp_path, "other"))
