@@ -55,8 +55,8 @@ class ModelTeacher:
     """The hub revision; a commit hash pins it, and the plan then needs no download."""
     loader: Literal["trivet", "sentence-transformers"] = "trivet"
     """trivet's own encoder, for models of encoder and pooling; the library loads any other, too."""
-    encoder: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Changes to the encoder's config, for the library: is_causal: false lets tokens see all."""
+    bidirectional: bool = False
+    """Every token sees all others, though its architecture is a decoder's; with the library."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """What stands before a `query` and a `document`; what is not given comes from the model."""
     lengths: dict[str, int] = field(default_factory=dict[str, int])
@@ -69,11 +69,11 @@ class ModelTeacher:
     """Of the encoder."""
 
     def __post_init__(self) -> None:
-        """Refuse sides that there are not, and changes that nobody would make."""
+        """Refuse sides that there are not, and a change that nobody would make."""
         check_sides(self.lengths, self.prompts)
-        if self.encoder and self.loader == "trivet":
+        if self.bidirectional and self.loader == "trivet":
             fix = "Set loader=sentence-transformers"
-            raise ConfigError("needs the library's loader", where="encoder", fix=fix)
+            raise ConfigError("needs the library's loader", where="bidirectional", fix=fix)
         _check_dim(self.dim)
 
     def fingerprint(self) -> Any:
@@ -113,8 +113,9 @@ class ModelTeacher:
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={"dtype": dtype, "use_safetensors": True},
-            config_kwargs=dict(self.encoder),
         )
+        if self.bidirectional:
+            loaded[0].auto_model.config.is_causal = False  # where transformers makes its masks
         prompts = {"document": loaded.prompts.get("passage", "")} | loaded.prompts | self.prompts
         prompt = prompts.get(side) or ""
         count = loaded.tokenizer

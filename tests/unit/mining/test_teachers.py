@@ -74,26 +74,22 @@ def test_both_loaders_give_the_models_own_vectors(folder, side, given):
         assert found.truncated == tokens.truncated == 1
 
 
-def test_a_change_of_the_encoder_reaches_it_and_needs_the_library(folder, monkeypatch):
-    seen = {}
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_decoders_first_token_sees_the_last_one_only_where_it_is_told_to(tmp_path, causal):
+    from transformers import AutoConfig, AutoModel
 
-    class Stop(Exception):
-        pass
-
-    def loaded(path, **options):
-        seen.update(options)
-        raise Stop
-
-    monkeypatch.setattr("sentence_transformers.SentenceTransformer", loaded)
-    teacher = ModelTeacher(
-        str(folder), loader="sentence-transformers", encoder={"is_causal": False}
+    _, inner = Fresh(SHAPE).load()
+    shape = {name: value for name, value in SHAPE.items() if name != "model_type"}
+    encoder = AutoModel.from_config(
+        AutoConfig.for_model("qwen2", **shape, num_key_value_heads=2), attn_implementation="sdpa"
     )
-    with pytest.raises(Stop):
-        encoded(teacher, "query")
-    assert seen["config_kwargs"] == {"is_causal": False}
-    assert seen["trust_remote_code"] is False
+    tokenizer = Tokenizer(inner, prompts={}, lengths={"query": 20, "document": 20}, limit=512)
+    save_dense(Dense(encoder, tokenizer, pooling="cls"), tmp_path)
+    teacher = ModelTeacher(str(tmp_path), loader="sentence-transformers", bidirectional=not causal)
+    (shard,) = teacher.encode(["red fox", "red whale"], "query", [[0, 1]], MACHINE)
+    assert torch.allclose(shard.vectors[0], shard.vectors[1], atol=1e-6) == causal
     with pytest.raises(ConfigError, match="needs the library's loader"):
-        ModelTeacher(str(folder), encoder={"is_causal": False})
+        ModelTeacher(str(tmp_path), bidirectional=True)
 
 
 def test_a_teachers_name_is_its_content_and_a_pinned_one_needs_no_download(folder):
