@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import without_self
 from trivet.bench.metrics import measure
+from trivet.bench.task import Task
 from trivet.core.errors import ConfigError
 from trivet.retrieval.hybrid import Hybrid
 
@@ -23,8 +25,9 @@ def tune(retriever: Hybrid, bench: Bench, reported: Bench) -> None:
     depth = max(100, retriever.depth)
     totals = {weights: 0.0 for weights in _grid(len(names))}
     tasks: list[str] = []
+    told = {text for source in reported.tasks for text in source.load().queries.values()}
     for source in bench.tasks:
-        task, metric = source.load(), bench.main_of(source.name)
+        task, metric = _without(source.load(), told), bench.main_of(source.name)
         tasks.append(task.name)
         retriever.adapt(task.lengths, task.prompts)
         retriever.index(task.corpus)
@@ -38,6 +41,19 @@ def tune(retriever: Hybrid, bench: Bench, reported: Bench) -> None:
     retriever.tuned(dict(zip(names, best, strict=True)), tasks)
     said = ", ".join(f"{name} {weight}" for name, weight in retriever.weights.items())
     log.info("hybrid: tuned on %s: %s (%.4f)", bench.name, said, totals[best])
+
+
+def _without(task: Task, told: set[str]) -> Task:
+    """A task less the queries that are reported, under whatever split's name."""
+    kept = {query: text for query, text in task.queries.items() if text not in told}
+    if not kept:
+        what = f"all queries of {task.name}'s {task.split} split are among those that are reported"
+        raise ConfigError(what, where="tune", fix="Tune on other queries")
+    if len(kept) < len(task.queries):
+        less = len(task.queries) - len(kept)
+        log.warning("tune: %d queries of %s are also reported and left out", less, task.name)
+    judged = {query: grades for query, grades in task.qrels.items() if query in kept}
+    return replace(task, queries=kept, qrels=judged)
 
 
 def _grid(parts: int) -> Iterator[tuple[float, ...]]:

@@ -17,11 +17,12 @@ def run(argv: list[str]) -> int:
     from trivet.core.errors import TrivetError
     from trivet.report.comparison import compare
     from trivet.report.comparison_table import as_json, as_table
+    from trivet.report.labels import distinct
     from trivet.report.render import RENDERERS
     from trivet.report.selection import choose
 
     path = Path(flags.ledger)
-    rows = list(Ledger(path).read())
+    rows = distinct(Ledger(path).read())
     if not rows:
         raise TrivetError("no rows", where=flags.ledger, fix="trivet eval adds some")
     comparisons = compare(

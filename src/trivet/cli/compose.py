@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trivet.core import ranks
 from trivet.core.errors import ConfigError, TrivetError, nearest
 from trivet.core.places import asset
 
@@ -28,7 +29,7 @@ def prepare() -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
-        log.setLevel(logging.INFO)
+        log.setLevel(logging.INFO if ranks.first() else logging.ERROR)  # one rank speaks for all
         log.propagate = False
 
 

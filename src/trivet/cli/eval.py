@@ -7,7 +7,7 @@ import copy
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,9 +251,20 @@ def _as_table(bench: Bench, rows: list[dict[str, Any]]) -> str:
         for task, found in (values | {f"{k}, mean": v for k, v in by_group(values).items()}).items()
     ]
     out = table(["task", *metrics], cells)
+    out += "".join(f"\n{line}" for line in _cut(rows))
     if len(rows) > 1:
         out += f"\n\naverage {overall(values, bench):.4f} ({_averaged(bench, values)})"
     return out
+
+
+def _cut(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What was longer than the model's lengths, if anything was."""
+    for row in rows:
+        for side, texts in (("query", "queries"), ("document", "documents")):
+            share = row["retriever"].get(f"truncated_{side}_share", 0.0)
+            if share:
+                length = row["retriever"]["lengths"].get(side)
+                yield f"{row['task']}: {share:.1%} of the {texts} were cut at {length} tokens"
 
 
 def _averaged(bench: Bench, tasks: Iterable[str]) -> str:

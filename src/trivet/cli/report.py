@@ -14,10 +14,11 @@ def run(argv: list[str]) -> int:
 
     from trivet.bench.ledger import Ledger
     from trivet.core.errors import ConfigError, TrivetError
+    from trivet.report.labels import distinct
     from trivet.report.ledger_table import across_tasks, by_task, of_bench
     from trivet.report.render import RENDERERS
 
-    rows = list(Ledger(Path(flags.ledger)).read())
+    rows = distinct(Ledger(Path(flags.ledger)).read())
     if not rows:
         raise TrivetError("no rows", where=flags.ledger, fix="trivet eval adds some")
     if flags.wide and flags.share_of:

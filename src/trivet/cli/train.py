@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from trivet.cli.choices import listing
-from trivet.core.errors import ConfigError, TrivetError, nearest
+from trivet.core import ranks
+from trivet.core.errors import ConfigError, RanksFailed, TrivetError, nearest
+from trivet.core.files import write_bytes
 from trivet.core.places import config_folder
 
 _USAGE = """\
@@ -25,6 +29,7 @@ found and used again; what was interrupted goes on where it was saved.
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
   --dry-run              print the plan and stop
   --estimate             time a few steps of each stage that would run, and stop
+  --write-config FILE    write the composed config for `python -m trivet.cli.worker FILE`, and stop
   --config-dir DIR       a config folder of your own, searched after trivet's
   --cfg job              print the composed config and stop
   --debug                show tracebacks
@@ -34,6 +39,7 @@ _FLAGS = {  # and whether a value follows
     "--estimate": False,
     "-m": False,
     "--multirun": False,
+    "--write-config": True,
     "--config-dir": True,
     "--cfg": True,
     "--resolve": False,
@@ -45,20 +51,32 @@ _GROUPS = ["exp", "debug", "backbone", "data", "optim", "machine", "tracker"]
 def run(argv: list[str]) -> int:
     """Take trivet's own flags off the words and give the rest to Hydra."""
     if "-h" in argv or "--help" in argv:
-        from pathlib import Path
-
         extra = argv[argv.index("--config-dir") + 1 :] if "--config-dir" in argv else []
         print(_USAGE)
         print(listing(_GROUPS, Path(extra[0]) if extra else None))
         return 0
     flags, overrides = _sorted(argv)
     own = {flag for flag in ("--dry-run", "--estimate") if flag in flags}
+    write = _value(flags, "--write-config")
     words = [word for word in [*flags, *overrides] if word not in own]
     if own and {"-m", "--multirun"} & set(flags):
         from tempfile import gettempdir
 
         words.append(f"hydra.sweep.dir='{gettempdir()}'")  # where Hydra notes what it was told
-    return _hydra(words, own)
+    return _hydra(words, own, write)
+
+
+def _value(flags: list[str], name: str) -> str | None:
+    """Take a flag and its value off the flags."""
+    for i, flag in enumerate(flags):
+        if flag == name:
+            value = flags[i + 1]
+            del flags[i : i + 2]
+            return value
+        if flag.startswith(f"{name}="):
+            del flags[i]
+            return flag.partition("=")[2]
+    return None
 
 
 def _sorted(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -86,7 +104,7 @@ def _sorted(argv: list[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def _hydra(words: list[str], own: set[str]) -> int:
+def _hydra(words: list[str], own: set[str], write: str | None) -> int:
     import hydra
 
     from trivet.cli import compose
@@ -97,7 +115,7 @@ def _hydra(words: list[str], own: set[str]) -> int:
 
     def job(config: Any) -> None:
         try:
-            _train(compose.container(config), own)
+            _train(compose.container(config), own, write)
         except (TrivetError, OSError) as error:  # kept, so that Hydra adds no lines of its own
             failures.append(error)
 
@@ -107,25 +125,59 @@ def _hydra(words: list[str], own: set[str]) -> int:
     except compose.FAILURES as error:
         forced = compose.leave_to_schema(error, words)
         if forced is not None:
-            return _hydra(forced, own)
+            return _hydra(forced, own, write)
         raise compose.plainly(error) from None
     if failures:
         raise failures[0]
     return 0
 
 
-def _train(config: dict[str, Any], own: set[str]) -> None:
+def _train(config: dict[str, Any], own: set[str], write: str | None) -> None:
     from trivet.core.schema import build
     from trivet.stages.estimate import estimate
-    from trivet.stages.pipeline import run as carry_out
     from trivet.stages.plan import lines, plan
 
     train = build(config)
     steps = plan(train)
-    print("\n".join(lines(steps, train)))
-    if "--estimate" in own:
+    if ranks.first():
+        print("\n".join(lines(steps, train)), flush=True)
+    if write is not None:
+        _write(Path(write), config)
+    elif "--estimate" in own:
         print("\n".join(estimate(train, steps)))
     elif "--dry-run" not in own:
-        artifact = carry_out(train, steps, config)
-        if artifact is not None:
-            print(artifact.path)
+        if train.machine.processes > 1 and ranks.world() == 1:
+            _in_ranks(config, train.machine.processes)
+        else:
+            carry_out(config)
+
+
+def carry_out(config: dict[str, Any]) -> None:
+    """Do what a composed config says, as one rank of however many there are."""
+    from trivet.core.schema import build
+    from trivet.stages.pipeline import run as work
+    from trivet.stages.plan import plan
+
+    train = build(config)
+    artifact = work(train, plan(train), config)
+    if artifact is not None and ranks.first():
+        print(artifact.path)
+
+
+def _in_ranks(config: dict[str, Any], processes: int) -> None:
+    """Start one process a rank on the composed config."""
+    from tempfile import TemporaryDirectory
+
+    from trivet.sweep.launch import launch
+
+    with TemporaryDirectory(prefix="trivet-") as folder:
+        path = Path(folder) / "config.json"
+        _write(path, config)
+        code = launch([sys.executable, "-m", "trivet.cli.worker", str(path)], processes)
+    if code:
+        raise RanksFailed(code)
+
+
+def _write(path: Path, config: dict[str, Any]) -> None:
+    """Write a composed config; the order of its stages is the order they run in."""
+    write_bytes(path, json.dumps(config, indent=1).encode())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST = 12  # names in a hint
+
 
 class TrivetError(Exception):
     """A mistake that the user can mend. The command line prints it in one line and exits with 2."""
@@ -51,10 +53,21 @@ class Interrupted(TrivetError):
         self.exit_code = 128 + signal
 
 
+class RanksFailed(TrivetError):
+    """A run of several processes, one of which failed and said why; exits as that one did."""
+
+    def __init__(self, code: int) -> None:
+        """Remember the exit status."""
+        super().__init__("a rank ended the run", fix="Its own line stands above")
+        self.exit_code = code
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest ones, else all there are."""
     names = sorted(names)
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
+    if len(names) > _MOST:
+        return f"There is: {', '.join(names[:_MOST])}, … ({len(names)} in all)"
     return f"There is: {', '.join(names)}" if names else "There is none"

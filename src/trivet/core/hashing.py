@@ -39,3 +39,8 @@ def texts_digest(texts: Iterable[str]) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+def text_number(text: str) -> int:
+    """A number of 63 bits for a text: equal texts have equal ones, on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

@@ -18,6 +18,8 @@ class Machine:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where torch finds one."""
+    processes: int = 1
+    """Ranks on this machine, one a GPU, which `trivet train` starts; clusters: scripts/."""
     threads: int | None = None
     """CPU threads; null leaves the choice to torch (OMP_NUM_THREADS)."""
     micro_tokens: int = 4096
@@ -27,9 +29,9 @@ class Machine:
 
     def __post_init__(self) -> None:
         """Refuse a budget that holds nothing."""
-        for name in ("micro_tokens", "encode_tokens"):
+        for name, usual in (("micro_tokens", 8192), ("encode_tokens", 8192), ("processes", 1)):
             if getattr(self, name) < 1:
-                raise ConfigError("must be at least 1", where=name, fix=f"Set {name}=8192")
+                raise ConfigError("must be at least 1", where=name, fix=f"Set {name}={usual}")
 
     def resolve(self) -> str:
         """The device, after `auto`; sets the number of CPU threads."""

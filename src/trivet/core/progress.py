@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from trivet.core.ranks import rank
+
 
 class Progress:
     """Counts what is done of a total, on standard error."""
@@ -17,7 +19,7 @@ class Progress:
         self.done, self.note = 0, ""
         self.started = self.printed = time.monotonic()
         self.bar: Any = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and rank() == 0:
             from tqdm import tqdm
 
             self.bar = tqdm(
@@ -47,7 +49,7 @@ class Progress:
             self.bar.update(count)
             return
         now = time.monotonic()
-        if now - self.printed >= self.every:
+        if now - self.printed >= self.every and rank() == 0:
             self.printed = now
             print(self.line(now - self.started), file=sys.stderr, flush=True)  # noqa: T201
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trivet.core import ranks
 from trivet.core.artifact import Artifact, Store
 from trivet.core.files import write_bytes, write_json
 from trivet.core.lock import only_one
@@ -37,7 +38,13 @@ class Run:
 
     @contextmanager
     def opened(self) -> Generator[Run]:
-        """Hold the folder alone, write the config, log to log.txt, and close all at the end."""
+        """Hold the folder alone, write the config, log to log.txt, and close all at the end.
+
+        Of several ranks the first does so.
+        """
+        if not ranks.first():
+            yield self
+            return
         with only_one(self.folder / ".lock", what="this run's folder"):
             write_json(self.folder / "config.json", self.config)
             handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
@@ -53,6 +60,8 @@ class Run:
 
     def finish(self, state: str) -> None:
         """Write the run's manifest: which artifacts it made or found, and how it ended."""
+        if not ranks.first():
+            return
         write_json(
             self.folder / "manifest.json",
             {"name": self.name, "state": state, "stages": self.stages},
@@ -81,6 +90,8 @@ class Work:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line of metrics and pass it to the tracker."""
+        if not ranks.first():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **metrics}, sort_keys=True) + "\n")
@@ -88,7 +99,7 @@ class Work:
 
     def forget_after(self, step: int) -> None:
         """Drop the metrics that a resumed run will log again."""
-        if self.metrics.is_file():
+        if ranks.first() and self.metrics.is_file():
             lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
             aside = self.metrics.with_suffix(".part")
@@ -97,7 +108,10 @@ class Work:
 
     def save(self, write: Callable[[Path], None], facts: dict[str, Any]) -> Artifact:
         """Finish the stage: its output becomes an artifact, with the facts in its manifest."""
-        return self.run.store.make(self.stage, self.key, write, {**self.describe, **facts})
+        if ranks.first():
+            self.run.store.make(self.stage, self.key, write, {**self.describe, **facts})
+        ranks.wait()
+        return Artifact.open(self.run.store.place(self.stage, self.key), verify=False)
 
 
 def _step(line: str) -> int:

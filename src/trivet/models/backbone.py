@@ -83,7 +83,7 @@ class Pretrained:
         folder = self.folder()
         encoder = load_encoder(folder)
         if self.layers is not None:
-            _keep_layers(encoder, self.layers)
+            keep_layers(encoder, self.layers)
         return encoder, load_tokenizer(folder)
 
 
@@ -145,7 +145,7 @@ def package_folder(name: str) -> Path:
     return Path(spec.origin).parent / inside
 
 
-def _keep_layers(encoder: Any, count: int) -> None:
+def keep_layers(encoder: Any, count: int) -> None:
     """Cut a stack of layers to its first ones, in the module and in its config."""
     for owner in (getattr(encoder, "encoder", None), encoder):
         for name in ("layer", "layers"):

@@ -6,6 +6,7 @@ no padding is computed; which rows share a micro-batch does not change their vec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trivet.core.buckets import buckets
+from trivet.core.errors import ConfigError
 from trivet.core.ragged import Ragged
 from trivet.models.tokens import Tokenizer
 
@@ -47,19 +49,35 @@ class Dense(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, tokens: Ragged) -> Tensor:
-        """Vectors of N texts, (N, D), in the order given."""
+    def forward(self, tokens: Ragged, layers: Sequence[int] | None = None) -> Tensor:
+        """Vectors of N texts, (N, D), in the order given.
+
+        With `layers`, (N, K, D): one vector for each named layer, counted from 1, as a model cut
+        to so many layers gives it. An encoder with a norm after its last layer, as ModernBERT has
+        one, passes every named layer through that norm.
+        """
+        count = int(getattr(self.encoder.config, "num_hidden_layers", 0))
+        if layers is not None and not (layers and min(layers) >= 1 and max(layers) <= count):
+            raise ConfigError(f"must lie between 1 and {count}", where="layers")
         groups = buckets(tokens.lengths, self.budget)
-        parts = [self._encode(tokens.select(group).to(self.device)) for group in groups]
+        parts = [self._encode(tokens.select(group).to(self.device), layers) for group in groups]
         back = torch.argsort(torch.cat(groups)).to(self.device)
         return torch.cat(parts)[back]
 
-    def _encode(self, tokens: Ragged) -> Tensor:
+    def _encode(self, tokens: Ragged, layers: Sequence[int] | None) -> Tensor:
         ids, mask = tokens.pad(self.tokenizer.pad)  # (b, L), (b, L)
-        full = bool(mask.all())
-        hidden = self.encoder(
-            input_ids=ids, attention_mask=None if full else mask.long()
-        ).last_hidden_state  # (b, L, D)
+        attended = None if bool(mask.all()) else mask.long()
+        if layers is None:
+            out = self.encoder(input_ids=ids, attention_mask=attended)
+            return self._pool(out.last_hidden_state, mask)
+        out = self.encoder(input_ids=ids, attention_mask=attended, output_hidden_states=True)
+        states = out.hidden_states  # the embeddings and each layer, the last one normed already
+        norm = getattr(self.encoder, "final_norm", None) or nn.Identity()
+        named = [states[i] if i == len(states) - 1 else norm(states[i]) for i in layers]
+        return torch.stack([self._pool(hidden, mask) for hidden in named], dim=1)  # (b, K, D)
+
+    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(b, D) from token vectors (b, L, D) and the tokens that are there (b, L)."""
         if self.pooling == "cls":
             pooled = hidden[:, 0]
         else:

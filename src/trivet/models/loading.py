@@ -97,6 +97,9 @@ def _refuse_missing(missing: list[str], folder: Path, fix: str) -> None:
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """A fast tokenizer, its stored padding and truncation left aside."""
     _quiet()
+    if not any(vocabulary_files(Path(folder))):  # without one, some classes start with no words
+        fix = "Copy tokenizer.json, or vocab.txt and its like, from where the model comes from"
+        raise ArtifactError("no tokenizer's vocabulary", where=str(folder), fix=fix)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
@@ -108,6 +111,14 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     if not tokenizer.is_fast:
         raise ArtifactError("only fast tokenizers (tokenizer.json) are used", where=str(folder))
     return tokenizer
+
+
+def vocabulary_files(folder: Path) -> list[Path]:
+    """The files that a folder's tokenizer is made from: one in full, or what came before it."""
+    whole = folder / "tokenizer.json"
+    names = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken")
+    found = [path for name in names for path in sorted(folder.glob(name))]
+    return [whole] if whole.is_file() else found
 
 
 def without_pooler(encoder: Any) -> Any:

@@ -58,7 +58,8 @@ class Cache:
             if world() > 1:
                 return Vectors(_shared(list(make(list(range(rank(), count, world()))))))
             return Vectors(list(make(list(range(count)))))
-        folder = self.root / json_digest(key)[:24]
+        named = {name: value for name, value in key.items() if name != "model"}  # its key says it
+        folder = self.root / json_digest(named)[:24]
         try:
             self._open(folder, key)
         except OSError as error:

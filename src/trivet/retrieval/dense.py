@@ -12,6 +12,7 @@ from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
+from trivet.models.backbone import keep_layers
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
 from trivet.retrieval.cache import Cache
@@ -45,6 +46,8 @@ class DenseRetriever:
     """Content tokens of `query` and `document`; what is not given comes from the model."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """What stands before a `query` and a `document`; what is not given comes from the model."""
+    layers: int | None = None
+    """Only so many of the encoder's layers, the first ones; null is all of them."""
     dim: int | None = None
     """Only so many dimensions of each vector, the first ones; null is all of them."""
     store: Kind = "float32"
@@ -64,7 +67,7 @@ class DenseRetriever:
     def __post_init__(self) -> None:
         """Refuse sides that there are not."""
         check_sides(self.lengths, self.prompts)
-        for name in ("scores", "oversample", "dim"):
+        for name in ("scores", "oversample", "layers", "dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError("must be at least 1", where=name)
@@ -98,6 +101,8 @@ class DenseRetriever:
         device = self.machine.resolve()
         model = at_precision(self.load(), self.precision, device)
         model.budget = self.machine.encode_tokens
+        if self.layers is not None:
+            keep_layers(model.encoder, self.layers)  # a copy; the model itself stays whole
         if self.dim is not None and self.dim > model.dim:
             raise ConfigError(f"the model has {model.dim} dimensions", where="retriever.dim")
         texts = corpus.contents()
@@ -166,7 +171,12 @@ class DenseRetriever:
             "prompt": model.tokenizer.prompts.get("document", ""),
             "precision": self.precision,
             "texts": texts_digest(texts),
+            **self._cut(),
         }
+
+    def _cut(self) -> dict[str, int]:
+        """How many layers are left, if not all."""
+        return {} if self.layers is None else {"layers": self.layers}
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
@@ -175,6 +185,7 @@ class DenseRetriever:
             "kind": "dense",
             "model": self.model,
             **state.get("identity", {}),
+            **self._cut(),
             "dim": self.dim or model.dim,
             "store": self.store,
             "bytes_per_vector": bytes_per_vector(self.dim or model.dim, self.store, self.rescore),

@@ -11,6 +11,7 @@ from trivet.core.files import read_json
 from trivet.core.hashing import json_digest, tree_digests
 from trivet.core.hub import hub_model
 from trivet.core.ranks import gather
+from trivet.models.loading import vocabulary_files
 
 SIDES = ("query", "document")
 
@@ -56,7 +57,10 @@ def identity(folder: Path) -> dict[str, Any]:
             "trained_on": manifest.get("trained_on", []),
             "train_seed": manifest.get("seed"),
         }
+    words = {path.name for path in vocabulary_files(folder)}
     digests = {
-        k: v for k, v in tree_digests(folder).items() if k.endswith((".safetensors", "json"))
+        name: digest
+        for name, digest in tree_digests(folder).items()
+        if name.endswith((".safetensors", "json")) or name in words
     }
     return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None}

@@ -49,6 +49,7 @@ class Rerank:
 
     def index(self, corpus: Corpus) -> None:
         """Index the first stage, and keep the texts."""
+        self.reranker.describe()  # one that cannot be loaded is refused before any work
         self.first.index(corpus)
         self._state = {"texts": dict(zip(corpus.ids, corpus.contents(), strict=True))}
 

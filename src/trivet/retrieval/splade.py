@@ -6,7 +6,7 @@ that shares no term with a query is not found by it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trivet.core.buckets import buckets
 from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
 from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
@@ -27,10 +28,19 @@ from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.splade import SpladeModel, load_splade
 from trivet.models.tokens import Tokens
+from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import split
-from trivet.retrieval.learned import identity, model_folder
+from trivet.retrieval.learned import (
+    SIDES,
+    check_sides,
+    identity,
+    model_folder,
+    of_all,
+    truncated_shares,
+)
 from trivet.retrieval.postings import Postings
 from trivet.retrieval.topk import id_order, topk
+from trivet.retrieval.vectors import Shard, Vectors
 
 _LOGITS = {"cpu": 1 << 20, "cuda": 1 << 28}  # a cache holds the one, a GPU's memory the other
 
@@ -55,20 +65,21 @@ class Splade:
     """Logits held at once, texts times tokens times terms; null is what is fast on the device."""
     chunk: int = unkeyed(1 << 26)
     """Scores held at once, queries times documents: the bound of memory."""
+    cache: Cache = unkeyed(factory=Cache)
+    """Where the documents' terms are kept."""
     machine: Machine = unkeyed(factory=Machine)
     """Where it runs."""
     _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse sides that there are not."""
-        for name in ("lengths", "prompts", "top_terms"):
-            for side in getattr(self, name):
-                if side not in ("query", "document"):
-                    fix = "There is: query and document"
-                    raise ConfigError("no such side", where=f"{name}.{side}", fix=fix)
-        for name in ("lengths", "top_terms"):
-            if any(count is not None and count < 1 for count in getattr(self, name).values()):
-                raise ConfigError("must be at least 1", where=name)
+        """Refuse sides that there are not, and counts that hold nothing."""
+        check_sides(self.lengths, self.prompts)
+        for side, count in self.top_terms.items():
+            if side not in SIDES:
+                fix = "There is: query and document"
+                raise ConfigError("no such side", where=f"top_terms.{side}", fix=fix)
+            if count is not None and count < 1:
+                raise ConfigError("must be at least 1", where=f"top_terms.{side}")
         for name in ("logits", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -97,29 +108,37 @@ class Splade:
         tokenizer.prompts = own | prompts | self.prompts
 
     def index(self, corpus: Corpus) -> None:
-        """Encode all documents."""
+        """Encode all documents, or find their terms in the cache."""
         if len(corpus) == 0:
             raise TrivetError("the corpus is empty")
         device = self.machine.resolve()
         model = self.load().at(self.precision, device)
-        model.logits = self.logits or _LOGITS[device]
+        model.logits = self.logits or _LOGITS["cpu" if device == "cpu" else "cuda"]
         self._state["encoder"] = model
-        postings, truncated = self._encode(corpus.contents(), "document", "documents")
+        texts = corpus.contents()
+        parts = split(texts)
+
+        def make(numbers: list[int]) -> Iterator[Shard]:
+            return self._encode(texts, "document", [parts[i] for i in numbers], "documents")
+
+        shards = self.cache.collect(self._key(model, texts), len(parts), make)
+        postings = _postings(shards, model.vocabulary)
         self._state |= {
             "postings": postings,
             "ids": corpus.ids,
             "order": id_order(corpus.ids),
-            "documents": len(corpus),
-            "truncated_documents": truncated,
+            "terms": {"document": (len(postings.rows), len(corpus))},
+            "truncated": {"document": (shards.truncated(), len(corpus))},
         }
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
         """Score every query with every document that shares a term with it."""
         if "postings" not in self._state:
             raise TrivetError("search before index")
-        queries, truncated = self._encode(texts, "query", "queries")
-        self._state |= {"queries": len(texts), "truncated_queries": truncated}
-        self._state["query_terms"] = len(queries.rows)
+        made = Vectors(list(self._encode(texts, "query", split(texts), "queries")))
+        queries = _postings(made, self.load().vocabulary)
+        self._state["truncated"]["query"] = of_all(made.truncated(), len(texts))
+        self._state["terms"]["query"] = of_all(len(queries.rows), len(texts))
         documents: list[str] = self._state["ids"]
         k = min(k, len(documents))
         rows = np.full((len(ids), k), -1, dtype=np.int64)
@@ -147,38 +166,47 @@ class Splade:
             "prompts": model.tokenizer.prompts,
             "lengths": model.tokenizer.lengths,
         }
-        for side, plural in (("query", "queries"), ("document", "documents")):
-            if f"truncated_{plural}" in state:
-                count = max(1, state[plural])
-                facts[f"truncated_{side}_share"] = round(state[f"truncated_{plural}"] / count, 6)
-                terms = state["query_terms"] if side == "query" else len(state["postings"].rows)
-                facts[f"{side}_terms"] = round(terms / count, 2)
-        return facts
+        for side, (terms, count) in state.get("terms", {}).items():
+            facts[f"{side}_terms"] = round(terms / max(1, count), 2)
+        return facts | truncated_shares(state.get("truncated", {}))
+
+    def _key(self, model: SpladeModel, texts: list[str]) -> dict[str, Any] | None:
+        """What made the terms; a model that was handed in has no name to keep them under."""
+        if "identity" not in self._state:
+            return None
+        return {
+            "kind": "splade",
+            "model": self.model,
+            "model_key": self._state["identity"]["model_key"],
+            "side": "document",
+            "length": model.tokenizer.lengths["document"],
+            "prompt": model.tokenizer.prompts.get("document", ""),
+            "precision": self.precision,
+            "top_terms": self.top_terms.get("document"),
+            "texts": texts_digest(texts),
+        }
 
     @torch.inference_mode()
-    def _encode(self, texts: Sequence[str], side: str, what: str) -> tuple[Postings, int]:
-        """The terms of all texts, and how many texts were cut."""
+    def _encode(
+        self, texts: Sequence[str], side: str, parts: list[list[int]], what: str
+    ) -> Iterator[Shard]:
+        """A shard for each list of rows: of each text its terms and their weights, (terms, 2)."""
         model: SpladeModel = self._state["encoder"]
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []  # rows, terms, weights
-        truncated = 0
 
         def tokenize(rows: list[int]) -> tuple[list[int], Tokens]:
             return rows, model.tokenizer([texts[row] for row in rows], side)
 
-        with Progress(what, len(texts), "text") as progress:
-            for numbers, tokens in prefetch(split(texts), tokenize, depth=1):
-                truncated += tokens.truncated
-                places = torch.tensor(numbers)
+        with Progress(what, sum(map(len, parts)), "text") as progress:
+            for numbers, tokens in prefetch(parts, tokenize, depth=1):
+                found: list[Tensor] = [torch.empty(0, 2)] * len(numbers)
                 budget = min(model.tokens, self.machine.encode_tokens)
                 for group in buckets(tokens.ids.lengths, budget):
                     work = partial(_terms, model, tokens.ids, group, self.top_terms.get(side))
-                    found, model.logits = halving(work, model.logits, what)
-                    parts += [(places[rows], terms, weights) for rows, terms, weights in found]
+                    out, model.logits = halving(work, model.logits, what)
+                    for row, terms in zip(group.tolist(), out, strict=True):
+                        found[row] = terms
                     progress.add(len(group))
-        if not parts:
-            return Postings.of(np.empty(0, int), np.empty(0, int), np.empty(0), 0), 0
-        rows, terms, weights = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-        return Postings.of(terms, rows, weights, model.vocabulary), truncated
+                yield Shard(torch.tensor(numbers), Ragged.of(found), tokens.truncated)
 
     def _scores(self, queries: Postings, start: int, stop: int) -> NDArray[np.float32]:
         """(stop - start, N): minus infinity where a document shares no term with the query."""
@@ -195,15 +223,28 @@ class Splade:
 
 def _terms(
     model: SpladeModel, ids: Ragged, group: Tensor, top: int | None, logits: int
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Rows, terms and weights of some texts of one batch, on the CPU."""
+) -> list[Tensor]:
+    """Of each text of one batch its terms and their weights, (terms, 2), on the CPU."""
     model.logits = logits
-    out: list[tuple[Tensor, Tensor, Tensor]] = []
+    out: list[Tensor] = []
     for part in group.split(model.texts):
         weights = model(ids.select(part))  # (b, V) fp32
         if top is not None and top < weights.shape[1]:
             kept = weights.topk(top, dim=1)
             weights = torch.zeros_like(weights).scatter_(1, kept.indices, kept.values)
         rows, terms = weights.nonzero(as_tuple=True)
-        out.append((part[rows.cpu()], terms.cpu(), weights[rows, terms].cpu()))
+        pairs = torch.stack([terms.float(), weights[rows, terms]], 1).cpu()  # ids below 2^24: exact
+        out += pairs.split(rows.bincount(minlength=len(part)).tolist())
     return out
+
+
+def _postings(shards: Vectors, vocabulary: int) -> Postings:
+    """All texts' terms, by term."""
+    rows: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
+    pairs: list[Tensor] = [torch.empty(0, 2)]
+    for shard in shards:
+        assert isinstance(shard.vectors, Ragged)
+        rows.append(shard.rows.repeat_interleave(shard.vectors.lengths))
+        pairs.append(shard.vectors.values)
+    terms, weights = torch.cat(pairs).unbind(1)
+    return Postings.of(terms.long().numpy(), torch.cat(rows).numpy(), weights.numpy(), vocabulary)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trivet import __version__
+from trivet.core import ranks
 from trivet.core.artifact import Artifact
+from trivet.core.errors import TrivetError
 from trivet.core.hashing import json_digest
 from trivet.core.machine import hardware
 from trivet.core.run import Run, Work
@@ -33,6 +35,8 @@ def run(train: Train, steps: list[Step], config: dict[str, Any]) -> Artifact | N
         resume=train.resume,
         profile=train.debug.profile,
     )
+    if len(set(ranks.gather(tuple((step.key, step.action) for step in steps)))) > 1:
+        raise TrivetError("the ranks do not agree on the plan", fix="Give all one config and store")
     artifact = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
     with execution.opened():
         state = "failed"

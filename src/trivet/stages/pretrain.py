@@ -6,39 +6,32 @@ InfoNCE, every batch from one source, sources one after another by default.
 
 from __future__ import annotations
 
-import logging
-import textwrap
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
-from trivet.core.ragged import concatenate
-from trivet.core.records import Batch
+from trivet.core.ranks import rank, world
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
-from trivet.losses.false_negatives import false_negatives
 from trivet.losses.infonce import infonce
-from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
 from trivet.optim.adamw import OptimizerConfig
 from trivet.stages.clean import Clean
+from trivet.stages.contrastive import Texts, in_batch, preparer, show
 from trivet.stages.dev import Dev
 from trivet.training.fit import fit
-from trivet.training.settings import Fit, Prepared
-
-log = logging.getLogger("trivet")
+from trivet.training.settings import Fit
 
 
 @dataclass(kw_only=True)
 class Pretrain:
     """The config of the stage."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     data: Mixture
     """Pairs, from one source or many."""
@@ -83,36 +76,29 @@ class Pretrain:
                 raise ConfigError(f"{table.name} holds {table.kind}, not pairs", fix=fix)
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = self.data.open(
-            batch=self.fit.batch, seed=derive(self.seed, "data"), tables=tables
+            batch=self.fit.batch,
+            seed=derive(self.seed, "data"),
+            rank=rank(),
+            world=world(),
+            tables=tables,
         )
-        _show(batches[0], model)
+        show(batches[0], model)
 
-        def prepare(batch: Batch) -> Prepared:
-            documents = [row[0] for row in batch.documents]
-            queries = model.tokenizer(batch.queries, "query", batch.prompts.get("query"))
-            answers = model.tokenizer(documents, "document", batch.prompts.get("document"))
-            excluded = None
-            if self.mask_false_negatives:
-                excluded = false_negatives(
-                    _ids(batch.queries), _ids(documents), torch.arange(len(documents))
-                )
-            return Prepared(concatenate([queries.ids, answers.ids]), excluded)
-
-        def loss(vectors: Tensor, excluded: Tensor | None) -> Tensor:
-            queries, documents = vectors.chunk(2)  # (B, D) each
+        def loss(vectors: Tensor, texts: Texts) -> Tensor:
+            batch = in_batch(vectors, texts)
             return infonce(
-                queries,
-                documents,
-                positives=torch.arange(len(queries), device=vectors.device),
+                batch.queries,
+                batch.documents,
+                positives=batch.positives,
                 temperature=self.temperature,
-                excluded=None if excluded is None else excluded.to(vectors.device),
+                excluded=batch.excluded if self.mask_false_negatives else None,
             )
 
         check = self.dev.check(model, work.run.machine) if self.dev else None
         trained = fit(
             model,
             batches,
-            prepare,
+            preparer(model),
             loss,
             optim=self.optim,
             settings=self.fit,
@@ -129,18 +115,3 @@ class Pretrain:
             "in_domain": sorted(report["in_domain"]) if report else [],
         }
         return work.save(lambda folder: save_dense(model, folder), facts)
-
-
-def _ids(texts: list[str]) -> Tensor:
-    """Numbers that are equal where the texts are."""
-    seen: dict[str, int] = {}
-    return torch.tensor([seen.setdefault(text, len(seen)) for text in texts])
-
-
-def _show(batch: Batch, model: Dense) -> None:
-    """One decoded example of each side, so that prompts and lengths can be seen."""
-    for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
-        prompt = batch.prompts.get(side)
-        ids = model.tokenizer([text], side, prompt).ids[0]
-        shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
-        log.info("%s of %d tokens: %s", side, len(ids), shown)

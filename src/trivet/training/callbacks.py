@@ -11,10 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from trivet.core.progress import Progress
+from trivet.core.ranks import first, wait
 from trivet.core.run import Work
 from trivet.training import checkpoint
 from trivet.training.settings import Check, Fit
-from trivet.training.signals import Asked
 
 log = logging.getLogger("trivet")
 
@@ -30,12 +30,11 @@ class Steps(TrainerCallback):
         settings: Fit,
         steps: int,
         progress: Progress,
-        asked: Asked,
         check: Check | None,
     ) -> None:
         """Watch a run of so many steps."""
         self.work, self.settings, self.steps = work, settings, steps
-        self.progress, self.asked, self.check = progress, asked, check
+        self.progress, self.check = progress, check
         self.step = 0
         self.best: dict[str, Any] | None = None
         self.misses = 0
@@ -77,7 +76,7 @@ class Steps(TrainerCallback):
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):
             self._measure(self.check)
-        asked = self.asked.signal is not None
+        asked = self.trainer.stopping
         if self.step % self.settings.save_every == 0 or last or asked or self.stopped_early:
             self.save()
         if asked or self.stopped_early:
@@ -102,7 +101,9 @@ class Steps(TrainerCallback):
             log.info("%s: no better in %d checks, stopping", self.work.stage, self.misses)
 
     def save(self) -> None:
-        """Write this step's checkpoint and delete old ones."""
+        """Write this step's checkpoint and delete old ones; the first rank does so for all."""
+        if not first():
+            return
         extra = {
             "key": self.work.key,
             "best": self.best,
@@ -117,6 +118,7 @@ class Steps(TrainerCallback):
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the training, and the best weights back in the model."""
+        wait()
         if self.best is not None and self.best["step"] != self.step:
             best = checkpoint.read(checkpoint.place(self.work.folder, self.best["step"]))
             best.restore(self.trainer.model)

@@ -21,7 +21,6 @@ from torch.optim import Optimizer
 from trivet.core.errors import ArtifactError
 from trivet.core.files import read_json, whole_folder, write_bytes, write_json
 from trivet.core.hashing import tree_digests
-from trivet.core.seeds import random_state, restore_random_state
 
 log = logging.getLogger("trivet")
 STATE = "state.json"
@@ -40,13 +39,12 @@ class Checkpoint:
         return int(self.state["step"])
 
     def restore(self, model: nn.Module, optimizer: Optimizer | None = None) -> None:
-        """Put weights, and with an optimiser also its state and all generators, back."""
+        """Put the weights back, and with an optimiser also its state."""
         model.load_state_dict(load_file(self.path / "model.safetensors"), strict=True)
         if optimizer is None:
             return
         tensors = load_file(self.path / "optimizer.safetensors")
         optimizer.load_state_dict(_join_state(tensors, self.state["optimizer"]))
-        restore_random_state(load_file(self.path / "random.safetensors"), self.state["random"])
 
 
 def place(folder: Path, step: int) -> Path:
@@ -57,18 +55,13 @@ def place(folder: Path, step: int) -> Path:
 def write(
     folder: Path, step: int, model: nn.Module, optimizer: Optimizer, extra: dict[str, Any]
 ) -> None:
-    """Save weights, optimiser and generators under the step's name."""
+    """Save weights and optimiser. What a step draws follows from its number."""
     tensors, groups = _split_state(optimizer)
-    generators, rest = random_state()
     with whole_folder(place(folder, step)) as aside:
-        for name, part in (
-            ("model", dict(model.state_dict())),
-            ("optimizer", tensors),
-            ("random", generators),
-        ):
+        for name, part in (("model", dict(model.state_dict())), ("optimizer", tensors)):
             data = save({key: value.detach().cpu().contiguous() for key, value in part.items()})
             write_bytes(aside / f"{name}.safetensors", data)
-        state = {"step": step, "optimizer": groups, "random": rest, "files": tree_digests(aside)}
+        state = {"step": step, "optimizer": groups, "files": tree_digests(aside)}
         write_json(aside / STATE, {**state, **extra})
 
 

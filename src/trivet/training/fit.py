@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-import os
+import signal
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
@@ -26,14 +26,16 @@ from trivet.core.errors import ArtifactError, Interrupted, TrivetError
 from trivet.core.machine import precision_reason
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
+from trivet.core.ranks import first, wait
 from trivet.core.records import Batch
 from trivet.core.run import Work
-from trivet.core.seeds import seed_everything
+from trivet.core.seeds import derive, seed_everything
 from trivet.optim.adamw import OptimizerConfig
 from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
 from trivet.training.settings import Check, Fit, Prepared
-from trivet.training.signals import listening
+from trivet.training.signals import Asked, listening
+from trivet.training.step import Loss, Stepper
 
 log = logging.getLogger("trivet")
 
@@ -57,7 +59,7 @@ def fit(
     model: nn.Module,
     batches: Batches,
     prepare: Callable[[Batch], Prepared],
-    loss: Callable[[Tensor, Any], Tensor],
+    loss: Loss,
     *,
     optim: OptimizerConfig,
     settings: Fit,
@@ -71,12 +73,6 @@ def fit(
     ahead; `loss` judges the model's vectors of those texts by the targets. Resumes from the newest
     checkpoint in the stage's folder as `run.resume` says.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise TrivetError(
-            "training on several ranks is not there yet",
-            where=work.stage,
-            fix="Start one process, without torchrun or accelerate launch",
-        )
     available = len(batches) // settings.accumulate
     steps = available if settings.steps is None else settings.steps
     if not settings.one_batch:
@@ -96,7 +92,6 @@ def fit(
         per_device_train_batch_size=1,
         gradient_accumulation_steps=settings.accumulate,
         max_grad_norm=settings.clip,
-        bf16=settings.precision == "bf16",
         use_cpu=device == "cpu",
         seed=seed,
         report_to="none",
@@ -112,7 +107,7 @@ def fit(
         Progress(work.stage, steps, "step") as progress,
         _profiler(work) as profiler,
     ):
-        callback = Steps(work, settings, steps, progress, asked, check)
+        callback = Steps(work, settings, steps, progress, check)
         trainer = _Adapter(
             model=model,
             args=arguments,
@@ -121,22 +116,32 @@ def fit(
         )
         callback.trainer = trainer
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
-        trainer.loss, trainer.start = loss, start
+        trainer.start, trainer.asked = start, asked
+        trainer.stepper = Stepper(
+            model,
+            loss,
+            settings,
+            budget=work.run.machine.micro_tokens,
+            seed=derive(seed, "draws"),
+            what=work.stage,
+        )
+        bare: Any = lambda model, **_: model  # noqa: E731 - gradients are averaged by the stepper
+        trainer.accelerator.prepare_model = bare
         if start is None or start.step < steps:
             with closing(trainer.feed):
                 trainer.train()
         else:
             start.restore(model)
             callback.adopt(start)
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     if profiler is not None:
         table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
         (work.folder / "profile.txt").write_text(table, encoding="utf-8")
         log.info("%s: profile written to %s", work.stage, work.folder / "profile.txt")
-    if asked.signal is not None and callback.step < steps and not callback.stopped_early:
+    if trainer.stopping and callback.step < steps and not callback.stopped_early:
+        number = asked.signal or signal.SIGTERM
         raise Interrupted(
-            f"stopped by signal {asked.signal} and saved at step {callback.step} of {steps}",
-            signal=asked.signal,
+            f"stopped by signal {number} and saved at step {callback.step} of {steps}",
+            signal=number,
             fix="The same command goes on from there",
         )
     return callback.facts() | {"steps_available": available}
@@ -153,7 +158,9 @@ def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
     if work.run.resume == "never" or found is None:
         if found is not None:
             log.info("%s: resume=never, starting over", work.stage)
-        checkpoint.rotate(work.folder, keep=0)
+        wait()  # all ranks have looked
+        if first():
+            checkpoint.rotate(work.folder, keep=0)
         work.forget_after(-1)
         return None
     if found.state["key"] != work.key and work.run.resume != "force":
@@ -197,7 +204,9 @@ class _Adapter(Trainer):
     """The Trainer, fed and judged by us."""
 
     feed: _Feed
-    loss: Callable[[Tensor, Any], Tensor]
+    stepper: Stepper
+    asked: Asked
+    stopping: bool = False  # one of the ranks was asked to stop
     start: checkpoint.Checkpoint | None
     ids: list[str]
 
@@ -219,13 +228,17 @@ class _Adapter(Trainer):
             scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
         return out
 
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+    def training_step(self, model: Any, inputs: Inputs, *args: Any, **options: Any) -> Tensor:
+        """Gradients of one batch; after the last of a step they are averaged over the ranks."""
+        model.train()
         self.ids = inputs["ids"]
-        batch: Prepared = inputs["batch"]
-        value = self.loss(model(batch.tokens), batch.targets)
-        if not math.isfinite(value.item()):
-            raise self._not_finite("the loss", value.item())
-        return value
+        value = self.stepper.add(inputs["batch"], self.state.global_step)
+        if not math.isfinite(value):
+            raise self._not_finite("the loss", value)
+        mean = 0.0
+        if self.stepper.done == self.args.gradient_accumulation_steps:
+            mean, self.stopping = self.stepper.finish(self.asked.signal or 0)
+        return torch.tensor(mean, device=self.args.device)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> float:
         norm = float(cast(Any, super()._get_grad_norm(model, grad_norm)))

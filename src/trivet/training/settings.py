@@ -24,6 +24,8 @@ class Fit:
     """Stop after so many optimiser steps; null trains on all of the data."""
     accumulate: int = 1
     """Batches whose gradients are averaged before a step."""
+    cached: bool = unkeyed(False)
+    """GradCache: hold the activations of one micro-batch only, and encode each text twice."""
     clip: float = 1.0
     """The largest gradient norm; 0 clips nothing."""
     one_batch: bool = False

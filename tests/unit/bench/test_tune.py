@@ -23,10 +23,17 @@ class Backwards(Bm25):
 def folder(beir):
     path = beir(
         corpus=[{"_id": f"d{i}", "text": t} for i, t in enumerate(["red fox", "fox", "whale fox"])],
-        queries=[{"_id": "q1", "text": "red fox"}, {"_id": "q2", "text": "whale fox"}],
+        queries=[
+            {"_id": "q1", "text": "red fox"},
+            {"_id": "q2", "text": "whale fox"},
+            {"_id": "q3", "text": "fox red"},
+            {"_id": "q4", "text": "fox whale"},
+        ],
         qrels="query-id\tcorpus-id\tscore\nq1\td0\t1\nq2\td2\t1\n",
     )
-    (path / "qrels" / "dev.tsv").write_text((path / "qrels" / "test.tsv").read_text())
+    head = "query-id\tcorpus-id\tscore\n"
+    (path / "qrels" / "dev.tsv").write_text(f"{head}q3\td0\t1\nq4\td2\t1\n")
+    (path / "qrels" / "copy.tsv").write_text(f"{head}q1\td0\t1\nq2\td2\t1\n")
     return str(path)
 
 
@@ -62,3 +69,22 @@ def test_what_is_reported_is_never_tuned_on(folder, split):
 def test_only_a_hybrid_is_tuned(folder):
     with pytest.raises(ConfigError, match="only a hybrid"):
         Evaluation(bench=bench(folder, "test"), retriever=Bm25(), tune=bench(folder, "dev"))
+
+
+def test_reported_queries_under_another_splits_name_are_refused(folder):
+    retriever = Hybrid({"a": Bm25(), "b": Bm25(k1=2.0)})
+    with pytest.raises(ConfigError, match="all queries of animals's copy split"):
+        tune(retriever, bench(folder, "copy"), bench(folder, "test"))
+
+
+def test_reported_queries_among_others_are_left_out_and_counted(folder, caplog):
+    def weights(split):
+        retriever = Hybrid({"a": Bm25(), "b": Backwards()}, method="minmax", depth=3)
+        tune(retriever, bench(folder, split), bench(folder, "test"))
+        return retriever.weights
+
+    alone = weights("dev")
+    with open(f"{folder}/qrels/mixed.tsv", "w") as stream:
+        stream.write("query-id\tcorpus-id\tscore\nq3\td0\t1\nq4\td2\t1\nq1\td1\t1\n")
+    assert weights("mixed") == alone
+    assert "1 queries of animals are also reported" in caplog.text

@@ -1,11 +1,10 @@
-import json
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from trivet.core.seeds import derive, random_state, restore_random_state, seed_everything
+from trivet.core.seeds import derive, seed_everything
 
 
 @pytest.fixture(autouse=True)
@@ -23,36 +22,6 @@ def draws():
         "numpy": [*np.random.rand(3), *np.random.randn(3), np.random.randint(10**9)],
         "torch": torch.cat([torch.rand(3), torch.randn(3), torch.randperm(5).float()]).tolist(),
     }
-
-
-@pytest.mark.parametrize("drawn_before", range(4))
-def test_a_state_put_back_gives_the_same_draws(drawn_before):
-    seed_everything(11)
-    for _ in range(drawn_before):  # an odd count of gauss leaves a cached half behind
-        random.gauss(0, 1), np.random.randn(), torch.randn(1)
-    tensors, rest = random_state()
-    wanted = draws()
-    seed_everything(12)
-    assert draws() != wanted
-    restore_random_state(tensors, rest)
-    assert draws() == wanted
-
-
-def test_a_state_survives_the_way_through_a_file():
-    seed_everything(5)
-    random.gauss(0, 1), np.random.randn()
-    tensors, rest = random_state()
-    wanted = draws()
-    rest = json.loads(json.dumps(rest, allow_nan=False))
-    restore_random_state({name: t.clone() for name, t in tensors.items()}, rest)
-    assert draws() == wanted
-
-
-def test_a_state_taken_does_not_change_with_later_draws():
-    tensors, _ = random_state()
-    copies = {name: t.clone() for name, t in tensors.items()}
-    draws()
-    assert all(torch.equal(tensors[name], copies[name]) for name in copies)
 
 
 def test_the_same_seed_gives_the_same_draws_and_another_gives_others():

@@ -5,7 +5,7 @@ import yaml
 from trivet.core.errors import ArtifactError, ConfigError
 from trivet.core.places import config_folder
 from trivet.models.attention import plain
-from trivet.models.backbone import Fresh, Pretrained
+from trivet.models.backbone import Fresh, Pretrained, keep_layers
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.tokens import Tokenizer
@@ -18,11 +18,21 @@ SHAPE = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
 }
+MODERN = {
+    "model_type": "modernbert",
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "global_attn_every_n_layers": 2,
+    "pad_token_id": 0,
+}
 TEXTS = ["one", "a few more words here", "and a text that goes on for quite a while, " * 5]
 
 
-def dense(pooling="mean", prompts=None, length=30) -> Dense:
-    encoder, inner = Fresh(SHAPE).load()
+def dense(pooling="mean", prompts=None, length=30, shape=SHAPE) -> Dense:
+    encoder, inner = Fresh(shape).load()
     prompts = prompts or {"query": "", "document": ""}
     lengths = {"query": length, "document": length}
     return Dense(encoder, Tokenizer(inner, prompts=prompts, lengths=lengths, limit=512),
@@ -52,6 +62,40 @@ def test_sentence_transformers_gives_the_same_vectors(pooling, tmp_path):
 def test_micro_batches_do_not_change_vectors():
     model = dense()
     torch.testing.assert_close(vectors(model, budget=1), vectors(model), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, MODERN], ids=["bert", "modernbert"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@torch.no_grad()
+def test_the_vector_of_a_layer_is_that_of_a_model_cut_to_it(shape, pooling):
+    shape = shape | {"initializer_range": 0.3}  # so that layers differ
+    model = dense(pooling, shape=shape)
+    layers = list(range(1, shape["num_hidden_layers"] + 1))
+    tokens = model.tokenizer(TEXTS, "document").ids
+    found = model(tokens, layers=layers[::-1])  # (N, K, D), in the order asked for
+    for k, layer in enumerate(layers[::-1]):
+        cut = dense(pooling, shape=shape)
+        keep_layers(cut.encoder, layer)
+        torch.testing.assert_close(found[:, k], cut(tokens), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found[:, 0], model(tokens), atol=0, rtol=0)
+    assert not torch.allclose(found[:, 0], found[:, 1], atol=1e-3)
+
+
+def test_micro_batches_do_not_change_the_vectors_of_layers():
+    model = dense()
+    tokens = model.tokenizer(TEXTS, "document").ids
+    with torch.no_grad():
+        model.budget = 10_000
+        whole = model(tokens, layers=[1, 2])
+        model.budget = 1
+        torch.testing.assert_close(model(tokens, layers=[1, 2]), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("layers", [[], [0], [1, 3]])
+def test_layers_that_there_are_not_are_refused(layers):
+    model = dense()
+    with pytest.raises(ConfigError, match="between 1 and 2"):
+        model(model.tokenizer(TEXTS, "document").ids, layers=layers)
 
 
 def test_lengths_count_content_and_prompts_come_on_top():

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.machine import Machine
 from trivet.core.records import Corpus
+from trivet.models.backbone import Fresh, keep_layers
 from trivet.models.layout import save_dense
 from trivet.retrieval import encode, stores
 from trivet.retrieval.cache import Cache
@@ -13,6 +15,13 @@ from trivet.retrieval.dense import DenseRetriever
 from trivet.retrieval.protocol import Retriever
 
 CPU = Machine(device="cpu")
+SHAPE = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+}
 
 
 def corpus_of(texts, ids=None):
@@ -140,6 +149,55 @@ def test_a_second_corpus_takes_the_place_of_the_first(tiny):
     assert [name for name, _ in search(made, ["fox"], 5).of(0)] == ["new"]
 
 
+@pytest.fixture
+def deep(tiny):
+    """A tiny model of two layers."""
+    encoder, _ = Fresh(SHAPE | {"num_hidden_layers": 2}).load()
+    return tiny(encoder=encoder)
+
+
+def test_a_search_with_the_first_layers_is_that_of_a_model_that_has_no_others(deep, tiny, texts):
+    documents, queries = texts(20, 7), texts(4, 8)
+    cut = copy.deepcopy(deep.encoder)
+    keep_layers(cut, 1)
+    alone, first, whole = (
+        search(made, queries, 20)
+        for made in (
+            retriever(tiny(encoder=cut), documents),
+            retriever(deep, documents, layers=1),
+            retriever(deep, documents),
+        )
+    )
+    assert (first.rows.tolist(), first.scores.tolist()) == (
+        alone.rows.tolist(),
+        alone.scores.tolist(),
+    )
+    assert first.scores.tolist() != whole.scores.tolist()
+    assert len(deep.encoder.encoder.layer) == deep.encoder.config.num_hidden_layers == 2
+
+
+def test_vectors_of_fewer_layers_are_kept_apart(deep, texts, tmp_path):
+    (tmp_path / "model").mkdir()
+    save_dense(deep, tmp_path / "model")
+    documents, cache = texts(10, 9), Cache(folder=str(tmp_path / "cache"))
+
+    def scores(layers):
+        made = DenseRetriever(str(tmp_path / "model"), layers=layers, cache=cache, machine=CPU)
+        made.index(corpus_of(documents))
+        assert made.describe().get("layers") == layers
+        return search(made, ["fox"], 10).scores.tolist()
+
+    found = {layers: scores(layers) for layers in (None, 1)}
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert found[None] != found[1]
+    assert {layers: scores(layers) for layers in (None, 1)} == found
+
+
+def test_more_layers_than_there_are_are_refused(deep):
+    with pytest.raises(ConfigError, match="between 1 and 2"):
+        retriever(deep, ["fox"], layers=3)
+
+
 def test_it_is_a_retriever_whose_facts_fit_a_ledger_row(folder):
     made = DenseRetriever(folder(), machine=CPU)
     assert isinstance(made, Retriever)
@@ -177,6 +235,7 @@ def test_a_manifest_says_what_a_model_was_trained_on(folder, tmp_path):
         ({"lengths": {"query": 0}}, "lengths: must be at least 1"),
         ({"scores": 0}, "scores"),
         ({"dim": 0}, "dim"),
+        ({"layers": 0}, "layers"),
         ({"oversample": 0}, "oversample"),
     ],
 )

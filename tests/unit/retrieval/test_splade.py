@@ -15,7 +15,8 @@ from trivet.core.places import asset
 from trivet.core.ragged import Ragged
 from trivet.core.records import Corpus
 from trivet.models.loading import load_masked_lm, load_tokenizer
-from trivet.models.splade import load_splade
+from trivet.models.splade import SpladeModel, load_splade
+from trivet.retrieval.cache import Cache
 from trivet.retrieval.protocol import Adaptable, Retriever
 from trivet.retrieval.splade import Splade
 
@@ -248,7 +249,7 @@ def test_it_is_a_retriever_whose_facts_fit_a_ledger_row(saved):
     [
         ({"lengths": {"passage": 3}}, r"lengths\.passage: no such side"),
         ({"top_terms": {"doc": 3}}, r"top_terms\.doc: no such side"),
-        ({"top_terms": {"query": 0}}, "top_terms: must be at least 1"),
+        ({"top_terms": {"query": 0}}, "top_terms.query: must be at least 1"),
         ({"lengths": {"query": 0}}, "lengths: must be at least 1"),
         ({"chunk": 0}, "chunk"),
         ({"logits": 0}, "logits"),
@@ -282,3 +283,20 @@ def test_a_real_model_gives_the_weights_of_sentence_transformers_pooling(shared,
         }
         want = SpladePooling("max")(features)["sentence_embedding"]
         torch.testing.assert_close(model(ids), want, atol=1e-5, rtol=0)
+
+
+def test_terms_are_kept_and_found_again_and_another_setting_makes_its_own(
+    saved, texts, tmp_path, monkeypatch
+):
+    kept, texts = Cache(folder=str(tmp_path)), texts(12, 7)
+    wanted = search(retriever(saved, texts, cache=kept), texts)
+    calls = []
+    forward = SpladeModel.forward
+    monkeypatch.setattr(
+        SpladeModel, "forward", lambda self, ids: calls.append(len(ids)) or forward(self, ids)
+    )
+    made = retriever(saved, texts, cache=kept)
+    assert calls == []
+    assert search(made, texts) == wanted
+    retriever(saved, texts, cache=kept, top_terms={"document": 2})
+    assert sum(calls) == 2 * len(texts)  # the queries above, and the documents with another setting

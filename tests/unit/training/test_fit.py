@@ -210,12 +210,6 @@ def test_the_chosen_precision_and_its_reason_are_told(tmp_path, caplog):
     assert "fp32, as configured" in caplog.text
 
 
-def test_several_ranks_are_refused_until_they_can_be_right(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrivetError, match="several ranks"):
-        train(tmp_path)
-
-
 def test_data_that_fills_no_step_is_an_error(tmp_path):
     with pytest.raises(TrivetError, match="does not fill one step"):
         train(tmp_path, batches=Numbers(1), accumulate=2)

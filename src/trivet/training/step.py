@@ -1,0 +1,121 @@
+"""Forward and backward of a batch, whatever its size, on however many ranks.
+
+GradCache (Gao et al., https://arxiv.org/abs/2101.06983): all texts are encoded without a graph; the
+loss gives the gradient of every vector; then each micro-batch is encoded again and receives its
+share. Activations of one micro-batch are held at a time, at the price of a second forward pass, and
+the gradients are those of the plain loss. Where memory runs out all the same, micro-batches are
+halved and the mathematics stays; only a model with dropout draws anew for that one step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trivet.core.buckets import buckets
+from trivet.core.errors import TrivetError
+from trivet.core.memory import halving, out_of_memory
+from trivet.core.ragged import Ragged
+from trivet.core.ranks import rank, world
+from trivet.core.seeds import derive, seed_everything
+from trivet.training.gather import average_gradients
+from trivet.training.settings import Fit, Prepared
+
+log = logging.getLogger("trivet")
+Loss = Callable[[Tensor, Any], Tensor]
+
+
+class Stepper:
+    """Turns batches into gradients: of `accumulate` batches, averaged over the ranks."""
+
+    def __init__(
+        self, model: nn.Module, loss: Loss, settings: Fit, *, budget: int, seed: int, what: str
+    ) -> None:
+        """`budget`: padded tokens per micro-batch; `seed` decides what the model draws."""
+        self.model, self.loss, self.settings = model, loss, settings
+        self.budget, self.seed, self.what = budget, seed, what
+        self.cached = settings.cached
+        self.done = 0  # batches of this step whose gradients are in
+        self.value = 0.0  # their mean loss, less what is to come
+
+    def add(self, batch: Prepared, step: int) -> float:
+        """Add a batch's gradients to those of its step, and return its loss."""
+        seed = derive(self.seed, step, self.done, rank())
+        held = [None if p.grad is None or not self.done else p.grad.clone() for p in self._params]
+        found = None if self.cached else self._plain(batch, seed, held)
+        value = (self._cached(batch, seed, held) if found is None else found).item()
+        self.value += value / self.settings.accumulate
+        self.done += 1
+        return value
+
+    def finish(self, asked: int) -> tuple[float, bool]:
+        """Average the step's gradients over the ranks: their loss, and whether one was `asked`."""
+        wishes = torch.tensor([self.value, float(asked > 0)], dtype=torch.float32)
+        mean, stop = average_gradients(self._params, wishes).tolist()
+        self.done, self.value = 0, 0.0
+        return mean, stop > 0
+
+    @property
+    def _params(self) -> list[nn.Parameter]:
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def _plain(self, batch: Prepared, seed: int, held: list[Tensor | None]) -> Tensor | None:
+        """With all activations held; None where they do not fit."""
+        groups = buckets(batch.tokens.lengths, self.budget)
+        try:
+            parts = [self._encode(batch.tokens, group, seed, i) for i, group in enumerate(groups)]
+            value = self.loss(_in_order(parts, groups), batch.targets)
+            (value / self.settings.accumulate).backward()
+            return value.detach()
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if world() > 1:  # the others would wait for ever for what this rank did already
+                fix = "Set fit.cached=true"
+                raise TrivetError("the memory runs out", where=self.what, fix=fix) from None
+        log.warning("%s: the memory ran out; going on with fit.cached=true", self.what)
+        self.cached = True
+        self._put_back(held)
+        return None
+
+    def _cached(self, batch: Prepared, seed: int, held: list[Tensor | None]) -> Tensor:
+        """With the activations of one micro-batch at a time."""
+
+        def encoded(budget: int) -> Tensor:
+            groups = buckets(batch.tokens.lengths, budget)
+            with torch.no_grad():
+                parts = [self._encode(batch.tokens, g, seed, i) for i, g in enumerate(groups)]
+            return _in_order(parts, groups)
+
+        def again(budget: int) -> None:
+            self._put_back(held)
+            for i, group in enumerate(buckets(batch.tokens.lengths, budget)):
+                out = self._encode(batch.tokens, group, seed, i)
+                out.backward(grads[group.to(grads.device)])
+
+        vectors, self.budget = halving(encoded, self.budget, self.what)
+        vectors.requires_grad_()
+        value = self.loss(vectors, batch.targets)
+        (grads,) = torch.autograd.grad(value / self.settings.accumulate, vectors)
+        _, self.budget = halving(again, self.budget, self.what)
+        return value.detach()
+
+    def _encode(self, tokens: Ragged, group: Tensor, seed: int, number: int) -> Tensor:
+        seed_everything(derive(seed, number))  # so that both passes draw the same
+        model: Any = self.model
+        device = next(model.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            return model(tokens.select(group))
+
+    def _put_back(self, held: list[Tensor | None]) -> None:
+        for parameter, grad in zip(self._params, held, strict=True):
+            parameter.grad = None if grad is None else grad.clone()
+
+
+def _in_order(parts: list[Tensor], groups: list[Tensor]) -> Tensor:
+    back = torch.argsort(torch.cat(groups)).to(parts[0].device)
+    return torch.cat(parts)[back]  # (N, …)

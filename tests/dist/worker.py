@@ -1,0 +1,92 @@
+"""One rank: the gradients of one contrastive step, for several widths, written to a file."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed
+from torch import nn
+
+from trivet.core.ragged import Ragged
+from trivet.core.ranks import join, rank, world
+from trivet.losses.infonce import infonce
+from trivet.stages.contrastive import Texts, in_batch
+from trivet.training.settings import Fit, Prepared
+from trivet.training.step import Stepper
+
+BATCH = 12
+
+
+class Bag(nn.Module):
+    """Token embeddings, averaged, mixed, normalised: in 64 bits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = nn.Embedding(50, 8, dtype=torch.float64)
+        self.mix = nn.Linear(8, 8, dtype=torch.float64)
+
+    def forward(self, rows):
+        means = torch.stack([self.words(row).mean(0) for row in rows])
+        return nn.functional.normalize(self.mix(means).tanh(), dim=-1)
+
+
+def texts(width):
+    """The whole batch: queries and `width` documents each, some of them copies."""
+    draw = torch.Generator().manual_seed(width)
+    rows = [
+        torch.randint(0, 50, (int(torch.randint(1, 9, (), generator=draw)),), generator=draw)
+        for _ in range(BATCH * (1 + width))
+    ]
+    queries, documents = rows[:BATCH], rows[BATCH:]
+    documents[-1], queries[3] = documents[0], queries[7]  # false negatives, across ranks
+    return queries, documents
+
+
+def share(width):
+    """This rank's rows, as a mixture deals them."""
+    queries, documents = texts(width)
+    mine = range(rank(), BATCH, world())
+    own = [documents[i * width + j] for i in mine for j in range(width)]
+    numbers = [hash(tuple(row.tolist())) for row in [*(queries[i] for i in mine), *own]]
+    found = torch.tensor(numbers)
+    tokens = Ragged.of([*(queries[i] for i in mine), *own])
+    return Prepared(tokens, Texts(found[: len(mine)], found[len(mine) :]))
+
+
+def loss(vectors, targets):
+    batch = in_batch(vectors, targets)
+    return infonce(
+        batch.queries,
+        batch.documents,
+        positives=batch.positives,
+        temperature=0.05,
+        excluded=batch.excluded,
+    )
+
+
+def step(width, cached, budget):
+    model = Bag()
+    settings = Fit(batch=BATCH, precision="fp32", cached=cached)
+    stepper = Stepper(model, loss, settings, budget=budget, seed=0, what="test")
+    stepper.add(share(width), 0)
+    value, stop = stepper.finish(asked=rank())
+    grads = [p.grad.flatten().tolist() for p in model.parameters()]
+    return {"loss": value, "stop": stop, "grads": sum(grads, [])}
+
+
+def main(out):
+    reduces = []
+    if world() > 1:
+        distributed = join()
+        reduce = distributed.all_reduce
+        torch.distributed.all_reduce = lambda *a, **k: (reduces.append(1), reduce(*a, **k))[1]
+    found = {f"{n} {cached}": step(1 + n, cached, 16) for n in (0, 1, 3) for cached in (0, 1)}
+    Path(out, f"{world()}-{rank()}.json").write_text(
+        json.dumps({"found": found, "reduces": len(reduces)})
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
