@@ -61,9 +61,24 @@ def test_every_option_composes(name):
     elif group == "mine":
         assert composed("mine", f"mine={option}", "data=demo")["mine"]["_target_"]
         return
+    elif group in ("student", "teacher"):
+        place = f"{group}@stages.distill.{'head' if group == 'student' else group}"
+        words = ["+stage@stages.distill=distill", f"{place}={option}"]
     else:
         words = [f"{group}={option}"]
     assert composed("train", *words)
+
+
+def test_leafs_stage_is_the_reports_with_its_own_teacher_head_and_cycles():
+    report, leaf = (
+        build(composed("train", f"+stage@stages.distill={name}")["stages"]["distill"])
+        for name in ("distill", "distill_leaf")
+    )
+    assert sum(source.limit for source in report.data.sources) == 5_449_200
+    assert (report.teacher.dim, leaf.teacher.dim) == (1024, 768)
+    assert [type(stage.head).__name__ for stage in (report, leaf)] == ["TwoLayer", "Linear"]
+    assert (leaf.data.epochs, leaf.optim.schedule.cycles, leaf.fit.batch) == (30, 3, 32)
+    assert report.loss == leaf.loss
 
 
 @pytest.mark.parametrize("exp", EXPS)

@@ -15,8 +15,9 @@ class Batch:
 
     source: str
     rows: list[int]  # row numbers in the source, for error messages and the false-negative mask
-    queries: list[str]  # B; empty where the source holds plain texts
-    documents: list[list[str]]  # B x N: N is 1 for pairs, n for n-way tuples, 1 for plain texts
+    queries: list[str]  # B; empty where the source holds plain texts that are documents
+    documents: list[list[str]]  # B x N: N is 1 for pairs and plain texts (0 for queries), n for
+    # n-way tuples
     scores: list[list[float]] | None  # B x N, a teacher's scores, or None
     prompts: dict[str, str]  # "query", "document": what stands before each text
 

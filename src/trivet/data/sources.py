@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.hashing import file_digest, json_digest
@@ -15,14 +16,15 @@ from trivet.core.schema import unkeyed
 from trivet.core.tables import is_table, rows
 from trivet.data.beir import beir_files, beir_pairs
 from trivet.data.columns import Columns
-from trivet.data.table import Record, Table, write_table
+from trivet.data.table import Kind, Record, Table, write_table
+from trivet.data.texts import sentences, token_texts, tokenizer_file
 
 _VERSION = 1  # raised when the Arrow files of the same rows would differ
 
 
 @dataclass
 class Source:
-    """Rows from exactly one of a hub dataset, local files, or a folder in BEIR layout."""
+    """Rows from exactly one of a hub dataset, local files, a folder in BEIR layout, a tokenizer."""
 
     name: str
     """What the source is called in logs, manifests and error messages."""
@@ -38,10 +40,16 @@ class Source:
     """A file, a list of files, a folder of files, or a folder that `datasets` saved."""
     beir: str | None = unkeyed(None)
     """A folder in BEIR layout: each query with each of its relevant documents."""
+    tokens: str | None = unkeyed(None)
+    """A tokenizer (one that ships, a folder, a hub id), each of whose tokens is a text."""
     split: str = "train"
     """The split, of a hub dataset or a BEIR folder."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """What stands before a `query` and a `document`; without it the model's own prompts hold."""
+    side: Literal["query", "document"] = "document"
+    """What plain texts are: queries have the prompt and the length of queries."""
+    sentences: bool = False
+    """Plain texts are split: each of their sentences is a row."""
     limit: int | None = None
     """Only the first so many rows."""
     in_domain: bool = False
@@ -50,25 +58,35 @@ class Source:
 
     def __post_init__(self) -> None:
         """Exactly one origin, known sides, columns that fit."""
-        if sum(origin is not None for origin in (self.hub, self.path, self.beir)) != 1:
-            raise ConfigError("give exactly one of hub, path and beir", where=self.name)
-        if self.hub is None and (self.subset is not None or self.revision != "main"):
+        origins = (self.hub, self.path, self.beir, self.tokens)
+        if sum(origin is not None for origin in origins) != 1:
+            raise ConfigError("give exactly one of hub, path, beir and tokens", where=self.name)
+        pinned = self.revision != "main" and self.tokens is None
+        if self.hub is None and (self.subset is not None or pinned):
             what = "subset and revision belong to a hub dataset"
             raise ConfigError(what, where=self.name, fix="Leave them out")
-        if self.beir is not None and self.columns.mapping():
-            fix = "Leave them out"
-            raise ConfigError("a BEIR folder has columns of its own", where="columns", fix=fix)
+        if (self.beir is not None or self.tokens is not None) and self.columns.mapping():
+            what = "a BEIR folder and a tokenizer have columns of their own"
+            raise ConfigError(what, where="columns", fix="Leave them out")
         if self.path == []:
             raise ConfigError("the list names no file", where="path")
-        if self.beir is None and self.columns.kind is None:
+        if self.beir is None and self.tokens is None and self.columns.kind is None:
             fix = "Map query and positive, query and documents and scores, or text"
             raise ConfigError("no columns are mapped", where="columns", fix=fix)
+        for name, plain in (("side", self.side == "document"), ("sentences", not self.sentences)):
+            if self.kind != "texts" and not plain:
+                raise ConfigError(f"belongs to plain texts, not to {self.kind}", where=name)
         for side in self.prompts:
             if side not in ("query", "document"):
                 fix = "There is: query and document"
                 raise ConfigError("no such side", where=f"prompts.{side}", fix=fix)
         if self.limit is not None and self.limit < 1:
             raise ConfigError("must be at least 1", where="limit")
+
+    @property
+    def kind(self) -> Kind:
+        """What a row is."""
+        return "texts" if self.tokens is not None else self.columns.kind or "pairs"
 
     def fingerprint(self) -> str:
         """A name for the rows: the content of the files, or the hub's commit."""
@@ -84,24 +102,34 @@ class Source:
 
     def open(self, cache: Path | None = None) -> Table:
         """The rows in Arrow, converted and checked the first time they are asked for."""
-        identity = [_VERSION, self.fingerprint(), self.columns.mapping(), self.split, self.limit]
+        identity: list[Any] = [_VERSION, self.fingerprint(), self.columns.mapping(), self.split]
+        identity += [self.limit, self.side, self.sentences]
         folder = (cache or cache_folder()) / "data" / json_digest(identity)[:24]
-        kind = self.columns.kind or "pairs"
         if not (folder / "index.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            write_table(folder, self._records(), kind, self.name)
+            write_table(folder, self._records(), self.kind, self.name)
         return Table.open(folder, self.name, self.prompts, self.in_domain)
 
     def _records(self) -> Iterator[Record]:
-        records = (
-            beir_pairs(self._folder(self.beir), self.split)
-            if self.beir is not None
-            else (self.columns.record(row, where) for where, row in self._rows())
-        )
-        for count, record in enumerate(records):
-            if count == self.limit:
-                return
-            yield record
+        if self.beir is not None:
+            records = beir_pairs(self._folder(self.beir), self.split)
+        elif self.tokens is not None:
+            texts = token_texts(tokenizer_file(self.tokens, self.revision))
+            records = (Record("", [text], [], self.name) for text in texts)
+        else:
+            records = (self.columns.record(row, where) for where, row in self._rows())
+        if self.kind == "texts":
+            records = (made for record in records for made in self._sided(record))
+        yield from islice(records, self.limit)
+
+    def _sided(self, record: Record) -> Iterator[Record]:
+        """A plain text, or its sentences, on the side where they stand."""
+        (text,) = record.documents
+        for part in sentences(text) if self.sentences else [text]:
+            if self.side == "query":
+                yield Record(part, [], [], record.where)
+            else:
+                yield Record("", [part], [], record.where)
 
     def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.hub is not None:
@@ -117,6 +145,8 @@ class Source:
                     yield f"{path}:{line}", row
 
     def _files(self) -> list[Path]:
+        if self.tokens is not None:
+            return [tokenizer_file(self.tokens, self.revision)]
         if self.beir is not None:
             return beir_files(self._folder(self.beir), self.split)
         if isinstance(self.path, list):

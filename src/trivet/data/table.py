@@ -125,6 +125,7 @@ class Table:
     prompts: dict[str, str]
     in_domain: bool
     size: int
+    key: str  # names the rows: what they were made from, and how
     _chunks: Chunks
     _kept: NDArray[np.int64] | None = None
 
@@ -133,7 +134,7 @@ class Table:
         """Map an Arrow folder into memory."""
         index = read_json(folder / "index.json")
         chunks = Chunks(folder / "rows.arrow")
-        return cls(name, index["kind"], prompts, in_domain, index["rows"], chunks)
+        return cls(name, index["kind"], prompts, in_domain, index["rows"], folder.name, chunks)
 
     def __len__(self) -> int:
         """The number of rows."""

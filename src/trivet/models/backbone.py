@@ -61,7 +61,7 @@ class Pretrained:
             if not folder.is_dir():
                 raise ConfigError(f"{folder} is not a folder", where="path")
         elif self.package is not None:
-            folder = _package_folder(self.package)
+            folder = package_folder(self.package)
         else:
             folder = hub_model(str(self.hub), self.revision)
         for name, digest in self.checksums.items():
@@ -132,7 +132,8 @@ class Fresh:
         return self._found[self.tokenizer]
 
 
-def _package_folder(name: str) -> Path:
+def package_folder(name: str) -> Path:
+    """The folder that `module:folder` names, inside an installed package."""
     module, _, inside = name.partition(":")
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:

@@ -21,17 +21,23 @@ class Schedule:
     """The share of the peak that is left at the end (linear, cosine and wsd)."""
     decay: float = 0.1
     """The share of the steps that `wsd` decays over."""
+    cycles: int = 1
+    """How often all of it is gone through, each time over an equal share of the steps."""
 
     def __post_init__(self) -> None:
         """Refuse shares outside 0 to 1."""
         if self.warmup < 0:
             raise ConfigError("must not be negative", where="warmup")
+        if self.cycles < 1:
+            raise ConfigError("must be at least 1", where="cycles")
         for name in ("floor", "decay"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError("must lie between 0 and 1", where=name)
 
     def factor(self, step: int, steps: int) -> float:
         """The share of the peak rate at a step, counted from 0, of so many."""
+        steps = math.ceil(steps / self.cycles)
+        step = step % steps if self.cycles > 1 else step
         warmup = round(self.warmup * steps) if self.warmup < 1 else int(self.warmup)
         if step < warmup:
             return (step + 1) / warmup

@@ -7,21 +7,18 @@ answers are kept, so a query is asked once.
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from trivet.core.errors import ConfigError, DataError, TrivetError
+from trivet.core.errors import DataError, TrivetError
 from trivet.core.hashing import json_digest
 from trivet.core.places import cache_folder
 from trivet.core.progress import Progress
 from trivet.core.tables import rows, text_field
+from trivet.retrieval.server import Server
 
 PROMPT = (
     "A search engine finds documents by their words. Write {count} other queries for what this "
@@ -29,7 +26,6 @@ PROMPT = (
     "else.\n\nQuery: {query}"
 )
 _MARK = re.compile(r"^\s*(?:[-*\u2022]|\d+[.):])\s+")  # of a list
-_AGAIN = "Answers so far are kept: run again to go on"
 
 
 def read_augmented(path: Path) -> dict[str, list[str]]:
@@ -59,12 +55,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """An address of the web, and a key where one is named."""
-        if not self.url.startswith(("http://", "https://")):
-            fix = "Give an address such as http://127.0.0.1:8000/v1"
-            raise ConfigError(f"{self.url} is no address", where="endpoint", fix=fix)
-        if self.api_key_env is not None and not os.environ.get(self.api_key_env):
-            what, fix = f"{self.api_key_env} is not set", f"export {self.api_key_env}=…"
-            raise ConfigError(what, where="api_key_env", fix=fix)
+        self._server()
 
     def __call__(self, queries: list[str]) -> list[list[str]]:
         """The augmented queries of each query, asked for where they are not kept."""
@@ -87,47 +78,21 @@ class Endpoint:
     def _ask(self, query: str) -> list[str]:
         prompt = PROMPT.format(count=self.count, query=query)
         messages = [{"role": "user", "content": prompt}]
-        answer = self._post({"model": self.model, "messages": messages, "temperature": 0})
+        body = {"model": self.model, "messages": messages, "temperature": 0}
+        answer = self._server().post("chat/completions", body)
         try:
             text = json.loads(answer)["choices"][0]["message"]["content"]
             lines = [_MARK.sub("", line).strip().strip('"') for line in text.splitlines()]
         except (ValueError, LookupError, TypeError, AttributeError):
-            start = answer[:80].decode(errors="replace")
-            what = f"its answer is not that of a chat model: {start!r}"
-            raise TrivetError(what, where=self.url, fix="Check endpoint") from None
+            raise self._server().misunderstood(answer, "a chat model") from None
         found = [line for line in lines if line][: self.count]
         if not found:
             what = f"{self.model} answered nothing to {query!r}"
             raise TrivetError(what, where=self.url, fix="Use another model")
         return found
 
-    def _post(self, body: dict[str, Any]) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if self.api_key_env is not None:
-            headers["Authorization"] = f"Bearer {os.environ[self.api_key_env]}"
-        address = self.url.rstrip("/") + "/chat/completions"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        try:
-            with _OPENER.open(request, timeout=self.timeout) as response:
-                return response.read()
-        except urllib.error.HTTPError as error:
-            denied = "Check api_key_env" if error.code in (401, 403) else "Check endpoint and model"
-            fix = _AGAIN if error.code == 429 or error.code >= 500 else denied
-            what = f"refused ({error.code} {error.reason})"
-            raise TrivetError(what, where=address, fix=fix) from None
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-            reason = getattr(error, "reason", None) or error or type(error).__name__
-            raise TrivetError(f"cannot be reached ({reason})", where=address, fix=_AGAIN) from None
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the key is meant for one server."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_OPENER = urllib.request.build_opener(_Stay)
+    def _server(self) -> Server:
+        return Server(self.url, self.api_key_env, self.timeout)
 
 
 def _read_kept(path: Path) -> dict[str, list[str]]:

@@ -68,6 +68,14 @@ def test_inverse_sqrt_halves_when_the_steps_are_four_times_the_warmup():
     assert schedule.factor(39, 1000) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("steps, cycles", [(99, 3), (100, 3), (2, 5)])
+def test_each_cycle_is_a_whole_schedule_over_its_share_of_the_steps(steps, cycles):
+    schedule = Schedule("linear", warmup=0.1, floor=0.1, cycles=cycles)
+    once, share = Schedule("linear", warmup=0.1, floor=0.1), -(-steps // cycles)
+    rate = [schedule.factor(step, steps) for step in range(steps)]
+    assert rate == [once.factor(step % share, share) for step in range(steps)]
+
+
 def test_a_warmup_longer_than_the_run_still_only_rises():
     rate = factors(Schedule("linear", warmup=200))
     assert rate == pytest.approx([(i + 1) / 200 for i in range(100)])
@@ -80,6 +88,7 @@ def test_a_warmup_longer_than_the_run_still_only_rises():
         ({"floor": 1.5}, "floor"),
         ({"floor": -0.1}, "floor"),
         ({"decay": 2.0}, "decay"),
+        ({"cycles": 0}, "cycles"),
     ],
 )
 def test_shares_that_are_none_are_refused(fields, match):

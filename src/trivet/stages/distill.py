@@ -1,0 +1,174 @@
+"""Stage 3, distillation: the student's vector of a text comes to lie where the teacher's lies.
+
+The third stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2): texts
+alone, queries and passages, and no relation between them. The teacher reads each text once.
+"""
+
+from __future__ import annotations
+
+import logging
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from trivet.core.artifact import Artifact
+from trivet.core.errors import ConfigError
+from trivet.core.ragged import concatenate
+from trivet.core.ranks import rank, world
+from trivet.core.records import Batch
+from trivet.core.run import Work
+from trivet.core.schema import content
+from trivet.core.seeds import derive
+from trivet.data.mixture import Mixture
+from trivet.mining.teachers import Teacher
+from trivet.mining.vectors import Taught, teach
+from trivet.models.dense import Dense
+from trivet.models.layout import load_dense, save_dense
+from trivet.models.student import Head, Student
+from trivet.optim.adamw import OptimizerConfig
+from trivet.retrieval.learned import check_sides
+from trivet.stages.clean import Clean
+from trivet.stages.dev import Dev
+from trivet.training.fit import fit
+from trivet.training.settings import Fit, Prepared
+
+log = logging.getLogger("trivet")
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """What a student's vectors are judged by."""
+
+    def __call__(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """(B, D) and (B, D) to one number."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Distill:
+    """The config of the stage."""
+
+    version: ClassVar[int] = 1
+
+    data: Mixture
+    """Plain texts; of pairs and tuples all queries and all documents."""
+    teacher: Teacher
+    """Whose vectors are learned."""
+    loss: Loss
+    """The distance to them."""
+    head: Head | None
+    """From the student's dimensions to the teacher's, dropped afterwards; null where they agree."""
+    optim: OptimizerConfig
+    """The optimiser and its schedule."""
+    fit: Fit
+    """Batch (rows, not texts), steps, precision, checkpoints."""
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    """The student's content tokens of `query` and `document` from here on; what is not given stays
+    as it was."""
+    clean: Clean | None = None
+    """Decontamination against the benches that will be reported."""
+    dev: Dev | None = None
+    """A dev bench to watch, and to stop early by."""
+    seed: int = 0
+    """Orders the data, draws the head and dropout."""
+
+    def __post_init__(self) -> None:
+        """Sides that there are."""
+        check_sides(self.lengths, {})
+
+    def accept(self, has_parent: bool) -> None:
+        """There must be a student."""
+        if not has_parent:
+            fix = "Put a start before it, or set parent"
+            raise ConfigError("there is no model to train", fix=fix)
+
+    def run(self, parent: Artifact | None, work: Work) -> Artifact:
+        """Ask the teacher, clean the data, train, save the student without its head."""
+        if parent is None:
+            raise ConfigError("a parent is required", where=work.stage)
+        tables = [source.open(work.run.cache) for source in self.data.sources]
+        folder, machine = work.run.cache / "teacher", work.run.machine
+        taught = {table.name: teach(self.teacher, table, folder, machine) for table in tables}
+        tables, report = self.clean(tables) if self.clean else (tables, None)
+        batches = self.data.open(
+            batch=self.fit.batch,
+            seed=derive(self.seed, "data"),
+            rank=rank(),
+            world=world(),
+            tables=tables,
+        )
+        model = load_dense(parent.path, budget=machine.micro_tokens)
+        model.tokenizer.lengths |= self.lengths
+        _check_lengths(model)
+        dim = taught[tables[0].name].dim
+        student = Student(
+            model,
+            self.head,
+            dim,
+            normalize=self.teacher.normalize,
+            seed=derive(self.seed, "head"),
+        )
+        _show(batches[0], model)
+
+        def prepare(batch: Batch) -> Prepared:
+            sides = [
+                model.tokenizer(texts, side, batch.prompts.get(side)).ids
+                for side, texts in _texts(batch).items()
+            ]
+            return Prepared(concatenate(sides), taught[batch.source].of(batch))
+
+        def loss(vectors: Tensor, targets: Tensor) -> Tensor:
+            return self.loss(vectors, targets.to(vectors.device))  # (N, D) each
+
+        trained = fit(
+            student,
+            batches,
+            prepare,
+            loss,
+            optim=self.optim,
+            settings=self.fit,
+            seed=self.seed,
+            work=work,
+            check=self.dev.check(model, machine) if self.dev else None,
+        )
+        known = {*parent.manifest.get("in_domain", []), *self.teacher.in_domain()}
+        facts = {
+            "seed": self.seed,
+            "training": trained,
+            "teacher": self._facts(taught, dim),
+            "trained_on": [*parent.manifest.get("trained_on", []), *taught],
+            "rows": {table.name: len(table) for table in tables},
+            "decontamination": report,
+            "in_domain": sorted(known | set(report["in_domain"] if report else [])),
+        }
+        return work.save(lambda folder: save_dense(model, folder), facts)
+
+    def _facts(self, taught: dict[str, Taught], dim: int) -> dict[str, Any]:
+        """What the manifest says of the teacher."""
+        truncated = {name: found.truncated() for name, found in taught.items()}
+        return {"made_by": content(self.teacher), "dim": dim, "truncated": truncated}
+
+
+def _check_lengths(model: Dense) -> None:
+    tokenizer = model.tokenizer
+    for side, length in tokenizer.lengths.items():
+        if tokenizer.total(side) - tokenizer.specials < length:
+            what = f"{length} content tokens do not fit the encoder's {tokenizer.limit} positions"
+            raise ConfigError(what, where=f"lengths.{side}", fix="Take fewer")
+
+
+def _texts(batch: Batch) -> dict[str, list[str]]:
+    """A batch's texts by side, in the order of the teacher's vectors."""
+    documents = [document for row in batch.documents for document in row]
+    sides = {"query": batch.queries if batch.queries[0] else [], "document": documents}
+    return {side: texts for side, texts in sides.items() if texts}
+
+
+def _show(batch: Batch, model: Dense) -> None:
+    """One decoded example of each side, so that prompts and lengths can be seen."""
+    for side, texts in _texts(batch).items():
+        ids = model.tokenizer(texts[:1], side, batch.prompts.get(side)).ids[0]
+        shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
+        log.info("%s of %d tokens: %s", side, len(ids), shown)
