@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trivet.core.errors import ConfigError, DataError, nearest
+from trivet.core.files import read_json
 from trivet.core.hashing import file_digest, json_digest
 from trivet.core.hub import hub_dataset, resolve_dataset
 from trivet.core.places import cache_folder
@@ -15,9 +17,13 @@ from trivet.core.schema import unkeyed
 from trivet.core.tables import is_table, rows
 from trivet.data.beir import beir_files, beir_pairs
 from trivet.data.columns import Columns
+from trivet.data.sample import sampled
 from trivet.data.table import Record, Table, write_table
 
+log = logging.getLogger("trivet")
+
 _VERSION = 1  # raised when the Arrow files of the same rows would differ
+_TOLERANCE = 0.05  # of a published count, before a source is said to differ
 
 
 @dataclass
@@ -42,8 +48,12 @@ class Source:
     """The split, of a hub dataset or a BEIR folder."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])
     """What stands before a `query` and a `document`; without it the model's own prompts hold."""
+    rows: int | None = unkeyed(None)
+    """How many rows its publisher counts, before any sampling: plans show it, opening checks it."""
+    share: float | None = unkeyed(None)  # in the fingerprint, where it is given
+    """A seeded sample of the rows, such as 0.08; null takes all of them."""
     limit: int | None = None
-    """Only the first so many rows."""
+    """Only the first so many rows, of the sample where there is one."""
     in_domain: bool = False
     """The rows are a bench's own train split, or resemble it: every number on it is marked."""
     _seen: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
@@ -67,11 +77,24 @@ class Source:
             if side not in ("query", "document"):
                 fix = "There is: query and document"
                 raise ConfigError("no such side", where=f"prompts.{side}", fix=fix)
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError("must be at least 1", where="limit")
+        for name in ("limit", "rows"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ConfigError("must be at least 1", where=name)
+        if self.share is not None and not 0 < self.share < 1:
+            fix = "Leave it out to take every row"
+            raise ConfigError("must lie between 0 and 1", where="share", fix=fix)
+
+    @property
+    def expected(self) -> int | None:
+        """How many rows it should give, by its publisher's count, the share and the limit."""
+        if self.rows is None:
+            return None
+        count = self.rows if self.share is None else round(self.rows * self.share)
+        return count if self.limit is None else min(count, self.limit)
 
     def fingerprint(self) -> str:
-        """A name for the rows: the content of the files, or the hub's commit."""
+        """A name for the rows: the content of the files, or the hub's commit; and the share."""
         if "rows" not in self._seen:
             if self.hub is not None:
                 commit = resolve_dataset(self.hub, self.revision)
@@ -79,7 +102,9 @@ class Source:
             else:
                 files = self._files()
                 origin = [[file_digest(path), *path.suffixes[-2:]] for path in files]
-            self._seen["rows"] = json_digest(origin)
+            everything = json_digest(origin)
+            sample = [everything, "share", self.share]
+            self._seen["rows"] = everything if self.share is None else json_digest(sample)
         return self._seen["rows"]
 
     def open(self, cache: Path | None = None) -> Table:
@@ -90,18 +115,30 @@ class Source:
         if not (folder / "index.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             write_table(folder, self._records(), kind, self.name)
+        self._compare(read_json(folder / "index.json").get("seen"))
         return Table.open(folder, self.name, self.prompts, self.in_domain)
 
-    def _records(self) -> Iterator[Record]:
-        records = (
-            beir_pairs(self._folder(self.beir), self.split)
-            if self.beir is not None
-            else (self.columns.record(row, where) for where, row in self._rows())
-        )
-        for count, record in enumerate(records):
-            if count == self.limit:
+    def _compare(self, seen: int | None) -> None:
+        """Say so where the rows are not as many as published; a limit ends the count early."""
+        if self.rows is None or seen is None or self.limit is not None:
+            return
+        if abs(seen - self.rows) > _TOLERANCE * self.rows:
+            log.warning("%s holds %d rows, published are %d", self.name, seen, self.rows)
+
+    def _records(self) -> Iterator[Record | None]:
+        """Its records, and None for a row outside the sample, which is not converted."""
+        rows: Iterator[Any] = self._rows()
+        if self.beir is not None:
+            rows = beir_pairs(self._folder(self.beir), self.split)
+        taken = 0
+        for number, row in enumerate(rows):
+            if taken == self.limit:
                 return
-            yield record
+            if self.share is not None and not sampled(number, self.share):
+                yield None
+                continue
+            taken += 1
+            yield row if self.beir is not None else self.columns.record(row[1], row[0])
 
     def _rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if self.hub is not None:
