@@ -62,7 +62,7 @@ def test_every_option_composes(name):
 
 @pytest.mark.parametrize("exp", EXPS)
 def test_every_recipe_runs_four_steps(exp, tmp_path):
-    words = [f"+exp={exp}", "+debug=steps4", f"out={tmp_path}/out", f"cache={tmp_path}/cache"]
+    words = [f"+exp={exp}", "debug=steps4", f"out={tmp_path}/out", f"cache={tmp_path}/cache"]
     config = composed("train", *words)
     for stage in config["stages"].values():
         if "fit" in stage:

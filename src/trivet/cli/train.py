@@ -19,7 +19,7 @@ found and used again; what was interrupted goes on where it was saved.
   stages.NAME.KEY=VALUE  any value of a stage, such as stages.pretrain.optim.lr=1e-3
   GROUP@stages.NAME.GROUP=OPTION
                          another part for a stage: backbone@stages.pretrain.backbone=minilm
-  +debug=NAME            a run to look at, not to believe
+  debug=NAME             a run to look at, not to believe; debug=offline needs no network
   machine=NAME, tracker=NAME
   start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
@@ -79,8 +79,10 @@ def _sorted(argv: list[str]) -> tuple[list[str], list[str]]:
             raise ConfigError(f"no flag {word}", fix=nearest(name, _FLAGS))
         elif "=" not in word and not word.startswith("~"):
             raise ConfigError(f"{word} is not key=value", fix="See trivet train --help")
-        elif name in ("exp", "debug") and "." not in name:
-            raise ConfigError(f"{name} is added, not changed", fix=f"Write +{word}")
+        elif name == "exp":
+            raise ConfigError("exp is added, not changed", fix=f"Write +{word}")
+        elif name == "+debug":
+            raise ConfigError("debug is changed, not added", fix=f"Write {word[1:]}")
         else:
             overrides.append(word)
     return flags, overrides
@@ -121,7 +123,7 @@ def _train(config: dict[str, Any], own: set[str]) -> None:
     from trivet.stages.plan import lines, plan
 
     train = build(config)
-    steps = plan(train)
+    steps = plan(train, unreachable="--dry-run" in own)
     print("\n".join(lines(steps, train)))
     if "--estimate" in own:
         print("\n".join(estimate(train, steps)))

@@ -137,7 +137,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path):
 
 
 def test_several_runs_share_what_they_share(tmp_path):
-    shape = ["stages.pretrain.fit.batch=8", "+debug=steps4"]
+    shape = ["stages.pretrain.fit.batch=8", "debug=steps4"]
     done = trivet("train", "-m", "+exp=tiny", "seed=1,2", *shape, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = [path.name.split("-")[0] for path in (tmp_path / "outputs/artifacts").iterdir()]
