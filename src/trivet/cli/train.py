@@ -23,7 +23,7 @@ found and used again; what was interrupted goes on where it was saved.
   machine=NAME, tracker=NAME
   start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
-  --dry-run              print the plan and stop
+  --dry-run              print the plan with every source and value, and stop
   --estimate             time a few steps of each stage that would run, and stop
   --config-dir DIR       a config folder of your own, searched after trivet's
   --cfg job              print the composed config and stop
@@ -119,6 +119,7 @@ def _hydra(words: list[str], own: set[str]) -> int:
 def _train(config: dict[str, Any], own: set[str]) -> None:
     from trivet.core.schema import build
     from trivet.stages.estimate import estimate
+    from trivet.stages.outline import outline
     from trivet.stages.pipeline import run as carry_out
     from trivet.stages.plan import lines, plan
 
@@ -127,7 +128,9 @@ def _train(config: dict[str, Any], own: set[str]) -> None:
     print("\n".join(lines(steps, train)))
     if "--estimate" in own:
         print("\n".join(estimate(train, steps)))
-    elif "--dry-run" not in own:
+    elif "--dry-run" in own:
+        print("\n".join(outline(steps)))
+    else:
         artifact = carry_out(train, steps, config)
         if artifact is not None:
             print(artifact.path)
