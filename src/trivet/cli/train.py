@@ -19,6 +19,7 @@ found and used again; what was interrupted goes on where it was saved.
   stages.NAME.KEY=VALUE  any value of a stage, such as stages.pretrain.optim.lr=1e-3
   GROUP@stages.NAME.GROUP=OPTION
                          another part for a stage: backbone@stages.pretrain.backbone=minilm
+  +ablation=NAME -m      the runs of a table, one after another
   debug=NAME             a run to look at, not to believe; debug=offline needs no network
   machine=NAME, tracker=NAME
   start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
@@ -39,7 +40,7 @@ _FLAGS = {  # and whether a value follows
     "--resolve": False,
     "--package": True,
 }
-_GROUPS = ["exp", "debug", "backbone", "data", "optim", "machine", "tracker"]
+_GROUPS = ["exp", "ablation", "debug", "backbone", "data", "optim", "machine", "tracker"]
 
 
 def run(argv: list[str]) -> int:
@@ -52,9 +53,12 @@ def run(argv: list[str]) -> int:
         print(listing(_GROUPS, Path(extra[0]) if extra else None))
         return 0
     flags, overrides = _sorted(argv)
+    several = bool({"-m", "--multirun"} & set(flags))
+    if not several and any(word.startswith("+ablation=") for word in overrides):
+        raise ConfigError("an ablation is several runs", where="+ablation", fix="Add -m")
     own = {flag for flag in ("--dry-run", "--estimate") if flag in flags}
     words = [word for word in [*flags, *overrides] if word not in own]
-    if own and {"-m", "--multirun"} & set(flags):
+    if own and several:
         from tempfile import gettempdir
 
         words.append(f"hydra.sweep.dir='{gettempdir()}'")  # where Hydra notes what it was told
