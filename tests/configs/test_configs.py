@@ -12,7 +12,7 @@ from trivet.cli.compose import container, prepare
 from trivet.core.places import config_folder
 from trivet.core.schema import _locate, build
 from trivet.stages.pipeline import run
-from trivet.stages.plan import Train, plan
+from trivet.stages.plan import Debug, Train, plan
 
 ROOT = config_folder()
 ALL = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
@@ -42,8 +42,10 @@ def test_every_target_is_a_dataclass_that_can_be_imported(name):
 @pytest.mark.parametrize("name", [name for name in ALL if name.count("/") == 1])
 def test_every_option_composes(name):
     group, option = name.removesuffix(".yaml").split("/")
-    if group in ("exp", "debug"):
-        words = [f"+{group}={option}"]
+    if group == "exp":
+        words = [f"+exp={option}"]
+    elif group == "ablation":
+        words = ["+exp=edge17m", f"+ablation={option}"]
     elif group in IN_A_RECIPE:
         words = ["+exp=tiny", f"{group}@{IN_A_RECIPE[group]}.{group}={option}"]
     elif group == "stage":
@@ -82,17 +84,32 @@ def test_leafs_stage_is_the_reports_with_its_own_teacher_head_and_cycles():
 
 
 @pytest.mark.parametrize("exp", EXPS)
-def test_every_recipe_runs_four_steps(exp, tmp_path):
-    words = [f"+exp={exp}", "+debug=steps4", f"out={tmp_path}/out", f"cache={tmp_path}/cache"]
+def test_every_recipe_runs_without_a_network(exp, tmp_path):
+    words = [f"+exp={exp}", "debug=offline", f"out={tmp_path}/out", f"cache={tmp_path}/cache"]
     config = composed("train", *words)
-    for stage in config["stages"].values():
-        if "fit" in stage:
-            stage["fit"]["batch"] = min(stage["fit"]["batch"], 8)
     train = build(config)
     assert isinstance(train, Train)
     artifact = run(train, plan(train), config)
     assert artifact is not None and (artifact.path / "manifest.json").is_file()
     assert all(step.action == "reuse" for step in plan(train))
+
+
+@pytest.mark.parametrize(
+    ("words", "steps", "one_batch", "profile", "stand_in"),
+    [
+        ("", None, False, False, None),
+        ("debug=none debug.steps=5", 5, False, False, None),
+        ("debug=steps4", 4, False, False, None),
+        ("debug=overfit", 100, True, False, None),
+        ("debug=overfit debug.steps=7", 7, True, False, None),
+        ("debug=profile", 10, False, True, None),
+        ("debug=offline", 2, False, False, 4),
+    ],
+)
+def test_a_debug_run_changes_what_its_name_says(words, steps, one_batch, profile, stand_in):
+    train = build(composed("train", "+exp=tiny", *words.split()))
+    assert train.debug == Debug(steps, one_batch, profile, stand_in)
+    assert train.stages["pretrain"].fit.batch == 64
 
 
 def test_no_config_names_a_folder_of_some_machine():

@@ -23,11 +23,12 @@ found and used again; what was interrupted goes on where it was saved.
   stages.NAME.KEY=VALUE  any value of a stage, such as stages.pretrain.optim.lr=1e-3
   GROUP@stages.NAME.GROUP=OPTION
                          another part for a stage: backbone@stages.pretrain.backbone=minilm
-  +debug=NAME            a run to look at, not to believe
+  +ablation=NAME -m      the runs of a table, one after another
+  debug=NAME             a run to look at, not to believe; debug=offline needs no network
   machine=NAME, tracker=NAME
   start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
-  --dry-run              print the plan and stop
+  --dry-run              print the plan with every source and value, and stop
   --estimate             time a few steps of each stage that would run, and stop
   --write-config FILE    write the composed config for `python -m trivet.cli.worker FILE`, and stop
   --config-dir DIR       a config folder of your own, searched after trivet's
@@ -45,7 +46,7 @@ _FLAGS = {  # and whether a value follows
     "--resolve": False,
     "--package": True,
 }
-_GROUPS = ["exp", "debug", "backbone", "data", "optim", "machine", "tracker"]
+_GROUPS = ["exp", "ablation", "debug", "backbone", "data", "optim", "machine", "tracker"]
 
 
 def run(argv: list[str]) -> int:
@@ -56,10 +57,13 @@ def run(argv: list[str]) -> int:
         print(listing(_GROUPS, Path(extra[0]) if extra else None))
         return 0
     flags, overrides = _sorted(argv)
+    several = bool({"-m", "--multirun"} & set(flags))
+    if not several and any(word.startswith("+ablation=") for word in overrides):
+        raise ConfigError("an ablation is several runs", where="+ablation", fix="Add -m")
     own = {flag for flag in ("--dry-run", "--estimate") if flag in flags}
     write = _value(flags, "--write-config")
     words = [word for word in [*flags, *overrides] if word not in own]
-    if own and {"-m", "--multirun"} & set(flags):
+    if own and several:
         from tempfile import gettempdir
 
         words.append(f"hydra.sweep.dir='{gettempdir()}'")  # where Hydra notes what it was told
@@ -97,8 +101,10 @@ def _sorted(argv: list[str]) -> tuple[list[str], list[str]]:
             raise ConfigError(f"no flag {word}", fix=nearest(name, _FLAGS))
         elif "=" not in word and not word.startswith("~"):
             raise ConfigError(f"{word} is not key=value", fix="See trivet train --help")
-        elif name in ("exp", "debug") and "." not in name:
-            raise ConfigError(f"{name} is added, not changed", fix=f"Write +{word}")
+        elif name == "exp":
+            raise ConfigError("exp is added, not changed", fix=f"Write +{word}")
+        elif name == "+debug":
+            raise ConfigError("debug is changed, not added", fix=f"Write {word[1:]}")
         else:
             overrides.append(word)
     return flags, overrides
@@ -135,21 +141,23 @@ def _hydra(words: list[str], own: set[str], write: str | None) -> int:
 def _train(config: dict[str, Any], own: set[str], write: str | None) -> None:
     from trivet.core.schema import build
     from trivet.stages.estimate import estimate
+    from trivet.stages.outline import outline
     from trivet.stages.plan import lines, plan
 
     train = build(config)
-    steps = plan(train)
+    steps = plan(train, unreachable="--dry-run" in own)
     if ranks.first():
         print("\n".join(lines(steps, train)), flush=True)
     if write is not None:
         _write(Path(write), config)
     elif "--estimate" in own:
         print("\n".join(estimate(train, steps)))
-    elif "--dry-run" not in own:
-        if train.machine.processes > 1 and ranks.world() == 1:
-            _in_ranks(config, train.machine.processes)
-        else:
-            carry_out(config)
+    elif "--dry-run" in own:
+        print("\n".join(outline(steps)))
+    elif train.machine.processes > 1 and ranks.world() == 1:
+        _in_ranks(config, train.machine.processes)
+    else:
+        carry_out(config)
 
 
 def carry_out(config: dict[str, Any]) -> None:

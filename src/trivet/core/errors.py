@@ -28,6 +28,10 @@ class DataError(TrivetError):
     """Data that cannot be trusted: a broken line, a missing column, an id that names nothing."""
 
 
+class UnreachableError(DataError):
+    """The hub is switched off or does not answer: what is asked of it may well be there."""
+
+
 class ArtifactError(TrivetError):
     """A folder that is not a finished artifact, or not the one it says it is."""
 

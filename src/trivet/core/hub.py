@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from trivet.core.errors import DataError
+from trivet.core.errors import DataError, UnreachableError
 
 _MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 
@@ -114,12 +114,12 @@ def hub_failures(kind: str, repo: str, revision: str) -> Generator[None]:
         state = (
             "the hub is switched off (HF_HUB_OFFLINE)" if offline() else "the hub cannot be reached"
         )
-        raise DataError(
+        raise UnreachableError(
             f"{state} and it is not in the local cache", where=where, fix=by_hand
         ) from None
     except (httpx.HTTPError, hub.HfHubHTTPError, TimeoutError, ConnectionError) as error:
         if offline():
             what = "the hub is switched off (HF_HUB_OFFLINE) and it is not in the local cache"
-            raise DataError(what, where=where, fix=by_hand) from None
+            raise UnreachableError(what, where=where, fix=by_hand) from None
         what = f"the hub does not answer ({type(error).__name__})"
-        raise DataError(what, where=where, fix=f"Try again. {by_hand}") from None
+        raise UnreachableError(what, where=where, fix=f"Try again. {by_hand}") from None

@@ -22,7 +22,7 @@ class Columns:
     query: str | None = None
     """The column that holds the query."""
     positive: str | None = None
-    """The column that holds a document which answers it."""
+    """The column that holds a document which answers it, or a list whose first one does."""
     negatives: list[str] | None = None
     """Columns of documents that do not; a single list-valued column works too."""
     documents: str | None = None
@@ -64,7 +64,7 @@ class Columns:
             return Record("", [text_field(row, self.text, where)], [], where)
         query = text_field(row, str(self.query), where)
         if self.positive is not None:
-            documents = [text_field(row, self.positive, where)]
+            documents = [self._first(row, self.positive, where)]
             for name in self.negatives or []:
                 documents += self._negatives(row, name, where)
             return Record(query, documents, [], where)
@@ -75,6 +75,14 @@ class Columns:
         if not documents:
             raise DataError("the list of documents is empty", where=where)
         return Record(query, documents, scores, where)
+
+    def _first(self, row: dict[str, Any], name: str, where: str) -> str:
+        if not isinstance(row.get(name), list):
+            return text_field(row, name, where)
+        found = _column(row, name, _document, where)
+        if not found:
+            raise DataError(f"column {name} is an empty list", where=where)
+        return found[0]
 
     def _negatives(self, row: dict[str, Any], name: str, where: str) -> list[str]:
         if name in row and not isinstance(row[name], str):

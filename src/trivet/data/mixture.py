@@ -8,7 +8,8 @@ section 3.2); proportional and temperature interleave them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,28 +19,53 @@ from numpy.typing import NDArray
 from trivet.core.errors import ConfigError, DataError
 from trivet.core.permutation import permute
 from trivet.core.records import Batch
+from trivet.core.schema import unkeyed
 from trivet.core.seeds import derive
 from trivet.data.sources import Source
 from trivet.data.table import Table
 
+log = logging.getLogger("trivet")
+
 Order = Literal["sequential", "proportional", "temperature"]
+
+
+@dataclass
+class Family:
+    """Sources that were published together."""
+
+    sources: list[Source] = field(default_factory=list[Source])
+    """Of the mixture, in this order; none where it is not known what the family was."""
+    rows: int | None = None
+    """How many rows the recipe's report counts for all of them, after sampling; plans show it."""
+
+    def __post_init__(self) -> None:
+        """There must be something to show."""
+        if not self.sources and self.rows is None:
+            raise ConfigError("neither sources nor rows", where="sources")
 
 
 @dataclass
 class Mixture:
     """Sources and the order their batches come in."""
 
-    sources: list[Source]
-    """At least one."""
+    sources: list[Source] = field(default_factory=list[Source])
+    """At least one, here or in a family; those of the families come first."""
     order: Order = "sequential"
     """One after another; interleaved by size; or interleaved by size^(1/temperature)."""
     temperature: float = 1.0
     """Above 1 small sources come more often than their size says."""
     epochs: int = 1
     """How often the data is gone through."""
+    skip_small: bool = unkeyed(False)  # the same rows and batch leave the same sources out
+    """Leave out a source of less than one batch, rather than refuse it."""
+    families: dict[str, Family] = unkeyed(factory=dict)  # only another way to write sources
+    """Sources by where they come from, one config file each."""
 
     def __post_init__(self) -> None:
         """At least one source, names that differ, counts above 0."""
+        within = [source for family in self.families.values() for source in family.sources]
+        own = [source for source in self.sources if not any(source is one for one in within)]
+        self.sources = within + own
         names = [source.name for source in self.sources]
         if not names:
             raise ConfigError("no source", where="sources")
@@ -72,14 +98,18 @@ class Mixture:
             raise ConfigError(
                 f"{batch} rows cannot be shared by {world} ranks", where="batch", fix=fix
             )
+        for table in tables:
+            if len(table) < batch:
+                what = f"holds {len(table)} rows, less than one batch of {batch}"
+                if not self.skip_small:
+                    fix = "Lower batch, or set skip_small=true"
+                    raise DataError(what, where=table.name, fix=fix)
+                log.warning("%s: %s, and is left out", table.name, what)
+        tables = [table for table in tables if len(table) >= batch]
+        if not tables:
+            fix = "Lower batch"
+            raise DataError(f"no source has a batch of {batch}", where="sources", fix=fix)
         per_epoch = np.array([len(table) // batch for table in tables])
-        for table, count in zip(tables, per_epoch, strict=True):
-            if count == 0:
-                raise DataError(
-                    f"holds {len(table)} rows, less than one batch of {batch}",
-                    where=table.name,
-                    fix="Lower batch, or leave the source out",
-                )
         plan = _layout(self, per_epoch, seed)
         return Batches(tables, per_epoch, plan, batch, seed, rank, world)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from trivet.core.errors import ConfigError, DataError, nearest
+from trivet.core.files import read_json
 from trivet.core.hashing import file_digest, json_digest
 from trivet.core.hub import hub_dataset, resolve_dataset
 from trivet.core.places import cache_folder
@@ -16,10 +17,14 @@ from trivet.core.schema import unkeyed
 from trivet.core.tables import is_table, rows
 from trivet.data.beir import beir_files, beir_pairs
 from trivet.data.columns import Columns
+from trivet.data.sample import sampled
 from trivet.data.table import Kind, Record, Table, write_table
 from trivet.data.texts import sentences, token_texts, tokenizer_file
 
+log = logging.getLogger("trivet")
+
 _VERSION = 1  # raised when the Arrow files of the same rows would differ
+_TOLERANCE = 0.05  # of a published count, before a source is said to differ
 
 
 @dataclass
@@ -50,8 +55,12 @@ class Source:
     """What plain texts are: queries have the prompt and the length of queries."""
     sentences: bool = False
     """Plain texts are split: each of their sentences is a row."""
+    rows: int | None = unkeyed(None)
+    """How many rows its publisher counts, before any sampling: plans show it, opening checks it."""
+    share: float | None = unkeyed(None)  # in the fingerprint, where it is given
+    """A seeded sample of the rows, such as 0.08; null takes all of them."""
     limit: int | None = None
-    """Only the first so many rows."""
+    """Only the first so many rows, of the sample where there is one."""
     in_domain: bool = False
     """The rows are a bench's own train split, or resemble it: every number on it is marked."""
     _seen: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
@@ -80,8 +89,21 @@ class Source:
             if side not in ("query", "document"):
                 fix = "There is: query and document"
                 raise ConfigError("no such side", where=f"prompts.{side}", fix=fix)
-        if self.limit is not None and self.limit < 1:
-            raise ConfigError("must be at least 1", where="limit")
+        for name in ("limit", "rows"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ConfigError("must be at least 1", where=name)
+        if self.share is not None and not 0 < self.share < 1:
+            fix = "Leave it out to take every row"
+            raise ConfigError("must lie between 0 and 1", where="share", fix=fix)
+
+    @property
+    def expected(self) -> int | None:
+        """How many rows it should give, by its publisher's count, the share and the limit."""
+        if self.rows is None:
+            return None
+        count = self.rows if self.share is None else round(self.rows * self.share)
+        return count if self.limit is None else min(count, self.limit)
 
     @property
     def kind(self) -> Kind:
@@ -89,7 +111,7 @@ class Source:
         return "texts" if self.tokens is not None else self.columns.kind or "pairs"
 
     def fingerprint(self) -> str:
-        """A name for the rows: the content of the files, or the hub's commit."""
+        """A name for the rows: the content of the files, or the hub's commit; and the share."""
         if "rows" not in self._seen:
             if self.hub is not None:
                 commit = resolve_dataset(self.hub, self.revision)
@@ -97,7 +119,9 @@ class Source:
             else:
                 files = self._files()
                 origin = [[file_digest(path), *path.suffixes[-2:]] for path in files]
-            self._seen["rows"] = json_digest(origin)
+            everything = json_digest(origin)
+            sample = [everything, "share", self.share]
+            self._seen["rows"] = everything if self.share is None else json_digest(sample)
         return self._seen["rows"]
 
     def open(self, cache: Path | None = None) -> Table:
@@ -108,22 +132,47 @@ class Source:
         if not (folder / "index.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
             write_table(folder, self._records(), self.kind, self.name)
+        self._compare(read_json(folder / "index.json").get("seen"))
         return Table.open(folder, self.name, self.prompts, self.in_domain)
 
-    def _records(self) -> Iterator[Record]:
-        if self.beir is not None:
-            records = beir_pairs(self._folder(self.beir), self.split)
-        elif self.tokens is not None:
-            texts = token_texts(tokenizer_file(self.tokens, self.revision))
-            records = (Record("", [text], [], self.name) for text in texts)
-        else:
-            records = (self.columns.record(row, where) for where, row in self._rows())
-        if self.kind == "texts":
-            records = (made for record in records for made in self._sided(record))
-        yield from islice(records, self.limit)
+    def _compare(self, seen: int | None) -> None:
+        """Say so where the rows are not as many as published; a limit ends the count early."""
+        if self.rows is None or seen is None or self.limit is not None or self.sentences:
+            return
+        if abs(seen - self.rows) > _TOLERANCE * self.rows:
+            log.warning("%s holds %d rows, published are %d", self.name, seen, self.rows)
 
-    def _sided(self, record: Record) -> Iterator[Record]:
-        """A plain text, or its sentences, on the side where they stand."""
+    def _records(self) -> Iterator[Record | None]:
+        """Its records, and None for a row outside the sample, which is not converted."""
+        taken = 0
+        for number, row in enumerate(self._origin()):
+            if taken == self.limit:
+                return
+            if self.share is not None and not sampled(number, self.share):
+                yield None
+                continue
+            for record in self._made(row):
+                if taken == self.limit:
+                    return
+                taken += 1
+                yield record
+
+    def _origin(self) -> Iterator[Record | tuple[str, dict[str, Any]]]:
+        """Records where they are made already, else rows and where they stand."""
+        if self.beir is not None:
+            yield from beir_pairs(self._folder(self.beir), self.split)
+        elif self.tokens is not None:
+            for text in token_texts(tokenizer_file(self.tokens, self.revision)):
+                yield Record("", [text], [], self.name)
+        else:
+            yield from self._rows()
+
+    def _made(self, row: Record | tuple[str, dict[str, Any]]) -> Iterator[Record]:
+        """A row's record; of a plain text, or of its sentences, on the side where they stand."""
+        record = row if isinstance(row, Record) else self.columns.record(row[1], row[0])
+        if self.kind != "texts":
+            yield record
+            return
         (text,) = record.documents
         for part in sentences(text) if self.sentences else [text]:
             if self.side == "query":

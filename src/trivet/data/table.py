@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -41,18 +41,21 @@ class Record:
     where: str = ""  # the file and line it came from
 
 
-def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) -> None:
-    """Stream records into an Arrow file; the folder appears only when all of them are in it."""
+def write_table(folder: Path, records: Iterator[Record | None], kind: Kind, name: str) -> None:
+    """Stream records into an Arrow file; the folder appears only when all of them are in it.
+
+    None is a row that was seen and left out; it is counted.
+    """
     with only_one(folder.with_suffix(".lock"), wait=86400, what="this source"):
         if (folder / "index.json").is_file():
             return
         with whole_folder(folder) as aside, Progress(f"read {name}", 0, "row") as progress:
-            count, width = 0, None
+            count, width, counted = 0, None, Counted(records)
             with (
                 pa.OSFile(str(aside / "rows.arrow"), "wb") as sink,
                 pa.ipc.new_file(sink, _SCHEMA) as writer,
             ):
-                for rows in _in_chunks(records):
+                for rows in _in_chunks(counted):
                     width = len(rows[0].documents) if width is None else width
                     for row in rows:
                         if len(row.documents) != width:
@@ -75,7 +78,23 @@ def write_table(folder: Path, records: Iterator[Record], kind: Kind, name: str) 
                     progress.add(len(rows))
             if count == 0:
                 raise DataError("holds no rows", where=name)
-            write_json(aside / "index.json", {"kind": kind, "rows": count, "batch": _ROWS})
+            index = {"kind": kind, "rows": count, "seen": counted.seen, "batch": _ROWS}
+            write_json(aside / "index.json", index)
+
+
+class Counted:
+    """The records among rows, and how many rows there were."""
+
+    def __init__(self, rows: Iterable[Record | None]) -> None:
+        """Nothing is read yet."""
+        self._rows, self.seen = rows, 0
+
+    def __iter__(self) -> Iterator[Record]:
+        """What was not left out."""
+        for row in self._rows:
+            self.seen += 1
+            if row is not None:
+                yield row
 
 
 class Chunks:
@@ -171,7 +190,7 @@ class Table:
         return replace(self, _kept=kept)
 
 
-def _in_chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+def _in_chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     chunk: list[Record] = []
     for record in records:
         chunk.append(record)

@@ -32,6 +32,7 @@ from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.training.fit import fit
+from trivet.training.gather import gathered
 from trivet.training.settings import Fit, Prepared
 
 log = logging.getLogger("trivet")
@@ -120,7 +121,8 @@ class Distill:
             return Prepared(concatenate(sides), taught[batch.source].of(batch))
 
         def loss(vectors: Tensor, targets: Tensor) -> Tensor:
-            return self.loss(vectors, targets.to(vectors.device))  # (N, D) each
+            """Of all ranks' texts: some losses compare every text with every other."""
+            return self.loss(gathered(vectors), gathered(targets.to(vectors.device)))
 
         trained = fit(
             student,

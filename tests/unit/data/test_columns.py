@@ -107,3 +107,12 @@ def test_an_empty_negative_in_a_list_is_refused():
 def test_texts_need_only_their_own_column():
     record = Columns(text="t").record({"t": "words", "other": None}, "f:1")
     assert (record.query, record.documents, record.scores) == ("", ["words"], [])
+
+
+def test_of_a_list_of_positives_the_first_one_answers():
+    record = PAIRS.record({"q": "?", "p": ["a", "b"]}, "f:1")
+    assert record == PAIRS.record({"q": "?", "p": "a"}, "f:1")
+    with pytest.raises(DataError, match="f:1.*column p is an empty list"):
+        PAIRS.record({"q": "?", "p": []}, "f:1")
+    with pytest.raises(DataError, match="f:1.*a document is int, not text"):
+        PAIRS.record({"q": "?", "p": [3]}, "f:1")

@@ -1,11 +1,13 @@
+import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from trivet.core.errors import ConfigError, DataError
+from trivet.core.schema import content
 from trivet.data.columns import Columns
-from trivet.data.mixture import Mixture
+from trivet.data.mixture import Family, Mixture
 from trivet.data.sources import Source
 from trivet.data.table import Record, Table, write_table
 
@@ -129,6 +131,29 @@ def test_a_source_smaller_than_a_batch_is_named(tables):
     with pytest.raises(DataError, match="c: holds 14 rows, less than one batch of 15") as caught:
         Mixture(sources()).open(batch=15, seed=0, tables=tables)
     assert caught.value.fix
+
+
+def test_a_source_smaller_than_a_batch_can_be_left_out_and_changes_no_other(tables):
+    batches = Mixture(sources(), skip_small=True).open(batch=15, seed=0, tables=tables)
+    without = Mixture(sources("ab")).open(batch=15, seed=0, tables=tables[:2])
+    assert walk(batches) == walk(without)
+    with pytest.raises(DataError, match="no source has a batch of 61"):
+        Mixture(sources(), skip_small=True).open(batch=61, seed=0, tables=tables)
+
+
+def test_families_are_only_another_way_to_write_sources():
+    one, two, three = sources()
+    flat = Mixture([one, two, three])
+    families = {"first": Family([one, two]), "unknown": Family(rows=5)}
+    grouped = Mixture([three], families=families)
+    assert [source.name for source in grouped.sources] == ["a", "b", "c"]
+    assert dataclasses.replace(grouped).sources == grouped.sources
+    for mixture in (flat, grouped):
+        for source in mixture.sources:
+            source._seen["rows"] = "f"  # as though its file had been read
+    assert content(grouped) == content(flat)
+    with pytest.raises(ConfigError, match="neither sources nor rows"):
+        Family()
 
 
 def test_a_batch_that_ranks_cannot_share_is_refused(tables):

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ConfigError, UnreachableError
 from trivet.core.run import Work
 from trivet.stages.pipeline import run
 from trivet.stages.plan import Train, plan
@@ -133,3 +133,35 @@ def test_the_same_run_has_the_same_folder_and_another_has_another(tmp_path):
     for config in (train(tmp_path), train(tmp_path), train(tmp_path, seed=3)):
         run(config, plan(config), {})
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+@dataclass
+class FromHub:
+    """Data that only the hub can name."""
+
+    out_of_reach: ClassVar[bool] = True
+
+    def fingerprint(self) -> str:
+        if FromHub.out_of_reach:
+            raise UnreachableError("the hub does not answer", where="dataset some/rows")
+        return "commit"
+
+
+def test_a_plan_to_look_at_goes_on_without_the_hub_and_one_to_run_does_not(tmp_path, monkeypatch):
+    config = train(tmp_path)
+    config.stages["y"].data = FromHub()
+    steps = plan(config, unreachable=True)
+    assert [bool(step.key) for step in steps] == [True, False, False]
+    assert steps[1].reason == "no key yet: dataset some/rows: the hub does not answer"
+    assert steps[2].reason == "its parent has no key yet"
+    with pytest.raises(UnreachableError, match="some/rows"):
+        plan(config)
+    monkeypatch.setattr(FromHub, "out_of_reach", False)
+    assert plan(config, unreachable=True) == plan(config)
+
+
+def test_a_stage_is_offered_a_parent_though_it_has_no_key(tmp_path):
+    config = train(tmp_path, ("a", "orphan", "c"))
+    config.stages["x"].data = FromHub()
+    with pytest.raises(ConfigError, match=r"^stages.y: takes no parent"):
+        plan(config, unreachable=True)

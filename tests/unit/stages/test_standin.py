@@ -1,0 +1,118 @@
+"""A recipe without a network: the same shapes, nothing from the hub, other names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from trivet.core.errors import ConfigError
+from trivet.core.schema import content
+from trivet.data.columns import Columns
+from trivet.data.mixture import Family, Mixture
+from trivet.data.sources import Source
+from trivet.models.backbone import Fresh, Pretrained
+from trivet.stages.plan import Debug, Train, plan
+from trivet.stages.standin import StandIn, stand_in
+from trivet.training.settings import Fit
+
+PINNED = "1" * 40
+SHAPES = {
+    "pairs": Columns(query="q", positive="p"),
+    "pairs with two negatives": Columns(query="q", positive="p", negatives=["m", "n"]),
+    "pairs with a list of negatives": Columns(query="q", positive="p", negatives=["all"]),
+    "tuples": Columns(query="q", documents="d", scores="s"),
+    "texts": Columns(text="t"),
+}
+WIDTHS = dict(zip(SHAPES, (1, 3, 16, 16, 1), strict=True))
+
+
+def hub(name="s", shape="pairs", **fields):
+    return Source(name, columns=SHAPES[shape], hub="some/rows", revision=PINNED, **fields)
+
+
+@dataclass
+class Holder:
+    """A config that no stage has, with sources and backbones at some depth."""
+
+    teacher: Pretrained | None = None
+    texts: dict[str, list[Mixture]] = field(default_factory=dict)
+    fit: Fit | None = None
+    width: int = 7
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_source_of_any_kind_has_rows_of_its_shape(tmp_path, shape):
+    real = hub(shape=shape, prompts={"query": "q: "}, in_domain=True, share=0.5, rows=10**9)
+    table = stand_in(real, 8).open(tmp_path)
+    got = table.read(np.arange(len(table)))
+    assert table.kind == real.columns.kind and table.in_domain
+    assert got.source == "s" and got.prompts == {"query": "q: "}
+    assert {len(documents) for documents in got.documents} == {WIDTHS[shape]}
+    assert all(len(set(documents)) == len(documents) for documents in got.documents)
+    assert (got.scores is not None) == (shape == "tuples")
+    assert len(table) >= 4 * 8
+    for scores in got.scores or []:
+        assert scores == sorted(scores, reverse=True) and len(scores) == WIDTHS[shape]
+
+
+def test_a_source_on_this_machine_and_a_folder_s_backbone_stay(tmp_path):
+    here = Source("s", columns=SHAPES["pairs"], path=str(tmp_path))
+    folder = Pretrained(path=str(tmp_path))
+    assert stand_in(here, 8) is here and stand_in(folder, 8) is folder
+
+
+def test_what_comes_from_the_hub_is_replaced_wherever_it_stands():
+    one, two = hub("one"), hub("two")
+    mixture = Mixture([two], families={"f": Family([one])})
+    held = Holder(Pretrained(hub="jhu-clsp/ettin-encoder-17m"), {"a": [mixture]}, Fit(512, "bf16"))
+    made = stand_in(held, 8)
+    assert isinstance(made.teacher, Fresh) and made.teacher.architecture["num_hidden_layers"] == 7
+    inside = made.texts["a"][0]
+    assert [source.name for source in inside.sources] == ["one", "two"]
+    assert all(isinstance(source, StandIn) for source in inside.sources)
+    assert inside.families["f"].sources[0] is inside.sources[0]
+    assert (made.fit.batch, made.fit.precision, made.width) == (8, "bf16", 7)
+    assert held.texts["a"][0].sources == [one, two] and held.fit.batch == 512  # as it was
+
+
+def test_a_batch_is_never_made_larger():
+    assert stand_in(Fit(4, "fp32"), 8).batch == 4
+
+
+def test_nothing_that_stood_in_has_the_name_of_the_real_thing():
+    for shape in SHAPES:
+        assert content(stand_in(hub(shape=shape), 8)) != content(hub(shape=shape))
+
+
+def test_a_random_backbone_has_the_real_one_s_shape_and_the_shipped_tokenizer():
+    encoder, tokenizer = stand_in(Pretrained(hub="jhu-clsp/ettin-encoder-17m"), 8).load()
+    assert sum(weight.numel() for weight in encoder.parameters()) == 16_797_440
+    assert len(tokenizer) == 30_522
+    cut = stand_in(Pretrained(hub="jhu-clsp/ettin-encoder-32m", layers=3), 8)
+    assert cut.architecture["num_hidden_layers"] == 3
+    shape = {"model_type": "bert"}
+    assert stand_in(Fresh(shape, tokenizer="some/hub"), 8).tokenizer == "bert-base-uncased"
+
+
+def test_a_hub_model_of_unknown_shape_is_named():
+    with pytest.raises(ConfigError, match="some/model: its shape is not known without the hub"):
+        stand_in(Pretrained(hub="some/model"), 8)
+
+
+def test_a_plan_that_stands_in_asks_no_hub_and_has_keys_of_its_own(tmp_path):
+    from trivet.stages.start import Start
+
+    def key(backbone, **debug):
+        train = Train(
+            stages={"s": Start(backbone=backbone)}, out=str(tmp_path), debug=Debug(**debug)
+        )
+        return plan(train)[0].key
+
+    # offline, as all tests are, the first would not have a key at all
+    assert key(Pretrained(hub="jhu-clsp/ettin-encoder-17m"), stand_in=8)
+    fresh = Fresh({"model_type": "bert"})
+    assert key(fresh, stand_in=8) == key(fresh)  # nothing of it is on the hub
+    with pytest.raises(ConfigError, match="stand_in: must be at least 2"):
+        Debug(stand_in=1)
