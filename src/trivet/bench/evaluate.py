@@ -14,7 +14,8 @@ from trivet.bench.task import Task
 from trivet.bench.validate import validate
 from trivet.core.ranks import gather, rank, world
 from trivet.core.records import Ranking
-from trivet.retrieval.protocol import Adaptable, Retriever
+from trivet.retrieval.protocol import Adaptable, Retriever, Selfless
+from trivet.retrieval.topk import without_self
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def evaluate(task: Task, retriever: Retriever, *, k: int, metrics: list[str]) ->
     began = time.perf_counter()
     if isinstance(retriever, Adaptable):
         retriever.adapt(task.lengths, task.prompts)
+    if isinstance(retriever, Selfless):
+        retriever.leave_out_self(task.drop_self)
     if isinstance(retriever, Given):
         retriever.open(task, deepest(metrics))
     retriever.index(task.corpus)
@@ -76,16 +79,3 @@ def _search(task: Task, retriever: Retriever, depth: int) -> Ranking:
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.scores for part in parts]),
     )
-
-
-def without_self(ranking: Ranking, k: int) -> Ranking:
-    """Drop the document with the query's own id, and keep k of the others."""
-    places = {document: row for row, document in enumerate(ranking.documents)}
-    rows = np.full((len(ranking.queries), k), -1, dtype=np.int64)
-    scores = np.zeros((len(ranking.queries), k), dtype=np.float32)
-    for i, query in enumerate(ranking.queries):
-        keep = (ranking.rows[i] >= 0) & (ranking.rows[i] != places.get(query, -1))
-        count = min(k, int(keep.sum()))
-        rows[i, :count] = ranking.rows[i][keep][:count]
-        scores[i, :count] = ranking.scores[i][keep][:count]
-    return Ranking(ranking.queries, ranking.documents, rows, scores)

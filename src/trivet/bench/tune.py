@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from trivet.bench.bench import Bench
-from trivet.bench.evaluate import without_self
 from trivet.bench.metrics import measure
 from trivet.bench.task import Task
 from trivet.core.errors import ConfigError
@@ -30,11 +29,11 @@ def tune(retriever: Hybrid, bench: Bench, reported: Bench) -> None:
         task, metric = _without(source.load(), told), bench.main_of(source.name)
         tasks.append(task.name)
         retriever.adapt(task.lengths, task.prompts)
+        retriever.leave_out_self(task.drop_self)
         retriever.index(task.corpus)
         found = retriever.search_parts(list(task.queries), list(task.queries.values()), depth)
         for weights in totals:
             ranking = retriever.fuse(found, depth, dict(zip(names, weights, strict=True)))
-            ranking = without_self(ranking, depth) if task.drop_self else ranking
             values = measure(ranking, task.qrels, [metric])[metric]
             totals[weights] += float(values.mean()) / len(bench.tasks)
     best = max(totals, key=lambda weights: (totals[weights], weights))

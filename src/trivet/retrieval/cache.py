@@ -23,6 +23,7 @@ from trivet.core.ranks import gather, rank, wait, world
 from trivet.retrieval.vectors import Shard, Vectors, is_sound
 
 log = logging.getLogger("trivet")
+_LAYOUT = 2  # raised when the same texts would be cut into other shards
 Make = Callable[[list[int]], Iterable[Shard]]  # shard numbers to shards, in order
 _FACTS = "entry.json"
 
@@ -59,6 +60,7 @@ class Cache:
                 return Vectors(_shared(list(make(list(range(rank(), count, world()))))))
             return Vectors(list(make(list(range(count)))))
         named = {name: value for name, value in key.items() if name != "model"}  # its key says it
+        named["layout"] = _LAYOUT
         folder = self.root / json_digest(named)[:24]
         try:
             self._open(folder, key)
@@ -131,7 +133,11 @@ class Entry:
     def read(cls, path: Path) -> Entry:
         """What a folder holds."""
         size = sum(item.stat().st_size for item in path.iterdir())
-        return cls(path, read_json(path / _FACTS), size, (path / _FACTS).stat().st_mtime)
+        try:
+            facts = read_json(path / _FACTS)
+        except TrivetError:  # it can still be counted and removed
+            facts = {"kind": "damaged"}
+        return cls(path, facts, size, (path / _FACTS).stat().st_mtime)
 
     def remove(self) -> bool:
         """Delete it, unless a run uses it."""

@@ -23,7 +23,8 @@ from trivet.models.tokens import Tokens
 from trivet.retrieval.vectors import Shard
 
 Model = TypeVar("Model", Dense, ColBERT)
-_CHUNK = 4096
+_CHUNK = 4096  # texts in a shard
+_CHARACTERS = 1 << 20  # and characters, unless one text has more
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,20 @@ def encode(
 
 
 def split(texts: Sequence[str], size: int | None = None) -> list[list[int]]:
-    """Rows of like length together, the long ones first: memory runs out at once or never."""
+    """Rows of like length together, the long ones first: memory runs out at once or never.
+
+    A shard is what a killed run loses: at most `size` texts, and fewer where they are long.
+    """
     size = size or _CHUNK
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    shards: list[list[int]] = []
+    room = 0
+    for row in sorted(range(len(texts)), key=lambda i: -len(texts[i])):
+        if not shards or len(shards[-1]) == size or room < len(texts[row]):
+            shards.append([])
+            room = _CHARACTERS
+        shards[-1].append(row)
+        room -= len(texts[row])
+    return shards
 
 
 @torch.inference_mode()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from trivet.core.errors import ConfigError, TrivetError, nearest
 from trivet.core.records import Corpus, Ranking
 from trivet.retrieval.pedigree import merged
-from trivet.retrieval.protocol import Adaptable, Retriever
-from trivet.retrieval.topk import id_order, ranked
+from trivet.retrieval.protocol import Adaptable, Retriever, Selfless
+from trivet.retrieval.topk import id_order, ranked, without_self
 
 Method = Literal["rrf", "minmax", "zscore"]
 
@@ -59,6 +59,13 @@ class Hybrid:
             if isinstance(part, Adaptable):
                 part.adapt(lengths, prompts)
 
+    def leave_out_self(self, yes: bool) -> None:
+        """Drop documents with the query's own id from each part, before ranks and scales."""
+        self._state["selfless"] = yes
+        for part in self.parts.values():
+            if isinstance(part, Selfless):
+                part.leave_out_self(yes)
+
     def index(self, corpus: Corpus) -> None:
         """Index with every part."""
         for part in self.parts.values():
@@ -78,7 +85,12 @@ class Hybrid:
         if "ids" not in self._state:
             raise TrivetError("search before index")
         depth = max(k, self.depth)
-        return {name: part.search(ids, texts, depth) for name, part in self.parts.items()}
+        if not self._state.get("selfless"):
+            return {name: part.search(ids, texts, depth) for name, part in self.parts.items()}
+        return {
+            name: without_self(part.search(ids, texts, depth + 1), depth)
+            for name, part in self.parts.items()
+        }
 
     def fuse(self, found: Mapping[str, Ranking], k: int, weights: Mapping[str, float]) -> Ranking:
         """The best k by the weighted sum of what each part says."""

@@ -31,3 +31,15 @@ class Adaptable(Protocol):
     def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
         """Called before `index`; both are keyed by side and may be empty."""
         ...
+
+
+@runtime_checkable
+class Selfless(Protocol):
+    """A retriever that must know early which tasks count no document with the query's own id.
+
+    Where ranks or scales are joined, such a document would move the others before it is dropped.
+    """
+
+    def leave_out_self(self, yes: bool) -> None:
+        """Whether the task at hand is such a one."""
+        ...

@@ -16,7 +16,7 @@ from trivet.core.progress import Progress
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.retrieval.pedigree import merged
-from trivet.retrieval.protocol import Adaptable, Retriever
+from trivet.retrieval.protocol import Adaptable, Retriever, Selfless
 from trivet.retrieval.rerankers import Reranker
 from trivet.retrieval.topk import id_order
 
@@ -46,6 +46,11 @@ class Rerank:
         for stage in (self.first, self.reranker):
             if isinstance(stage, Adaptable):
                 stage.adapt(lengths, prompts)
+
+    def leave_out_self(self, yes: bool) -> None:
+        """Tell the first stage."""
+        if isinstance(self.first, Selfless):
+            self.first.leave_out_self(yes)
 
     def index(self, corpus: Corpus) -> None:
         """Index the first stage, and keep the texts."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import TrivetError
+from trivet.core.records import Ranking
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # (Q, k) rows, (Q, k) scores
 
@@ -62,3 +63,16 @@ def ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], order: NDArray[
     """Each row in order; what was not found, minus infinity, comes last."""
     by = np.lexsort((-order, -scores), axis=1)
     return np.take_along_axis(rows, by, axis=1), np.take_along_axis(scores, by, axis=1)
+
+
+def without_self(ranking: Ranking, k: int) -> Ranking:
+    """Drop the document with the query's own id, and keep k of the others."""
+    places = {document: row for row, document in enumerate(ranking.documents)}
+    rows = np.full((len(ranking.queries), k), -1, dtype=np.int64)
+    scores = np.zeros((len(ranking.queries), k), dtype=np.float32)
+    for i, query in enumerate(ranking.queries):
+        keep = (ranking.rows[i] >= 0) & (ranking.rows[i] != places.get(query, -1))
+        count = min(k, int(keep.sum()))
+        rows[i, :count] = ranking.rows[i][keep][:count]
+        scores[i, :count] = ranking.scores[i][keep][:count]
+    return Ranking(ranking.queries, ranking.documents, rows, scores)

@@ -272,7 +272,7 @@ def test_a_path_that_cannot_be_read_is_named(tmp_path, name):
         ({"path": "a", "prompts": {"querry": "x"}}, "no such side"),
         ({"path": "a", "limit": 0}, "at least 1"),
         ({"path": []}, "no file"),
-        ({"beir": "a"}, "columns of its own"),
+        ({"beir": "a"}, "columns of their own"),
         ({"path": "a", "subset": "b"}, "subset and revision"),
         ({"beir": "a", "columns": Columns(), "revision": "b"}, "subset and revision"),
     ],

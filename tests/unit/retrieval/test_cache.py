@@ -194,3 +194,13 @@ def test_two_processes_make_half_of_the_shards_each_and_have_them_all(tmp_path, 
     for process in both:
         out, error = process.communicate(timeout=120)
         assert out == "fine\n", error
+
+
+def test_an_entry_that_cannot_be_read_stops_no_other_and_can_be_removed(tmp_path):
+    made = Cache(folder=str(tmp_path))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "entry.json").write_text("garb")
+    (entry,) = made.entries()
+    assert entry.facts == {"kind": "damaged"}
+    made._evict()
+    assert entry.remove() and list(made.entries()) == []

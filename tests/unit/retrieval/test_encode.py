@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trivet.retrieval import encode as room
-from trivet.retrieval.encode import at_precision, encode
+from trivet.retrieval.encode import at_precision, encode, split
 
 
 def alone(model, texts, side="document"):
@@ -69,3 +69,15 @@ def test_a_copy_for_encoding_drops_nothing_out_and_shares_no_weight(tiny):
     assert model.training and copied.budget == model.budget
     own = {p.data_ptr() for p in model.parameters()}
     assert own.isdisjoint(p.data_ptr() for p in copied.parameters())
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_shards_hold_every_text_once_and_never_too_many_or_too_long(size, monkeypatch):
+    monkeypatch.setattr("trivet.retrieval.encode._CHARACTERS", 50)
+    texts = ["x" * n for n in (0, 10, 200, 30, 30, 20, 1, 1, 49, 50)]
+    shards = split(texts, size)
+    assert sorted(row for shard in shards for row in shard) == list(range(len(texts)))
+    assert all(len(shard) <= size for shard in shards)
+    assert all(len(s) == 1 or sum(len(texts[row]) for row in s) <= 50 for s in shards)
+    lengths = [len(texts[row]) for shard in shards for row in shard]
+    assert lengths == sorted(lengths, reverse=True)

@@ -134,3 +134,34 @@ def test_settings_that_make_no_fusion_are_refused(fields, words):
         Hybrid({"a": Canned(0)})
     with pytest.raises(TrivetError, match="before index"):
         Hybrid({"a": Canned(0), "b": Canned(1)}).search(["q"], [""], 1)
+
+
+@pytest.mark.parametrize("method", ["rrf", "minmax", "zscore"])
+def test_a_document_with_the_querys_own_id_leaves_no_trace_in_the_fusion(method):
+    """Fused with such documents left out is fused without them in the corpus."""
+    texts = ["red fox", "fox and whale", "whale", "red red whale fox"]
+    whole = Corpus(["q", "a", "b", "c"], [""] * 4, texts)
+    less = Corpus(["a", "b", "c"], [""] * 3, texts[1:])
+    with_self = Hybrid({"one": Ones([9, 3, 2, 1]), "two": Ones([9, 1, 5, 2])}, method=method)
+    without = Hybrid({"one": Ones([3, 2, 1]), "two": Ones([1, 5, 2])}, method=method)
+    with_self.leave_out_self(True)
+    found = []
+    for retriever, corpus in ((with_self, whole), (without, less)):
+        retriever.index(corpus)
+        found.append(retriever.search(["q"], ["fox"], 3).of(0))
+    assert [d for d, _ in found[0]] == [d for d, _ in found[1]]
+    assert [s for _, s in found[0]] == pytest.approx([s for _, s in found[1]])
+
+
+class Ones:
+    """Scores as given, whatever is asked."""
+
+    def __init__(self, scores):
+        self.scores = np.array(scores, dtype=np.float32)
+
+    def index(self, corpus):
+        self.ids = corpus.ids
+
+    def search(self, ids, texts, k):
+        best = np.argsort(-self.scores, kind="stable")[:k]
+        return Ranking(ids, self.ids, best[None], self.scores[best][None])
