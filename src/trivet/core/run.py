@@ -88,12 +88,15 @@ class Work:
         """The stage's metrics, one JSON object a line."""
         return self.folder / "metrics.jsonl"
 
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Append one line of metrics and pass it to the tracker."""
+    def log(self, step: int, metrics: dict[str, float], to: str = "metrics") -> None:
+        """Append one line of metrics and pass it to the tracker.
+
+        What a clock says goes to a file of its own: metrics are the same however often a run stops.
+        """
         if not ranks.first():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.metrics.open("a", encoding="utf-8") as stream:
+        with (self.folder / f"{to}.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **metrics}, sort_keys=True) + "\n")
         self.run.tracker.log({f"{self.stage}/{k}": v for k, v in metrics.items()}, step)
 

@@ -27,7 +27,8 @@ def estimate(train: Train, steps: list[Step]) -> list[str]:
             seconds = facts["seconds_per_step"]
             out.append(
                 f"{step.name}: {planned} steps of {seconds:.2f} s here, about "
-                f"{planned * seconds / 3600:.2f} h; dev checks and saving are not counted"
+                f"{planned * seconds / 3600:.2f} h, {facts['peak_memory_gib']:.1f} GiB; "
+                "dev checks and saving are not counted"
             )
     return out
 

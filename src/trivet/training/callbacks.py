@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
-import time
 from typing import Any
 
 import torch
@@ -40,7 +38,6 @@ class Steps(TrainerCallback):
         self.misses = 0
         self.losses: list[float] = []
         self.stopped_early = False
-        self.seconds: list[float] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take over what a checkpoint remembers."""
@@ -48,7 +45,7 @@ class Steps(TrainerCallback):
         if start is not None:
             self.adopt(start)
             self.progress.add(start.step)
-        self.ended = time.monotonic()
+        self.trainer.meter.begin()
 
     def adopt(self, start: checkpoint.Checkpoint) -> None:
         """Go on where a checkpoint ended."""
@@ -63,9 +60,7 @@ class Steps(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log, measure, save, and stop when asked to or when the dev metric no longer rises."""
         self.step = int(state.global_step)
-        now = time.monotonic()  # from end to end, so that waiting for a batch counts
-        self.seconds.append(now - self.ended)
-        self.ended = now
+        self.trainer.meter.step()
         self.losses.append(float(self.trainer._tr_loss))
         self.trainer._tr_loss -= self.trainer._tr_loss
         last = self.step >= self.steps
@@ -73,6 +68,7 @@ class Steps(TrainerCallback):
         if self.step % self.settings.log_every == 0 or last:
             mean = sum(self.losses) / len(self.losses)
             self.work.log(self.step, {"loss": mean, "lr": self.rate})
+            self.work.log(self.step, self.trainer.meter.report(), to="speed")
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):
             self._measure(self.check)
@@ -126,5 +122,5 @@ class Steps(TrainerCallback):
             "steps": self.step,
             "dev": self.best,
             "stopped_early": self.stopped_early,
-            "seconds_per_step": statistics.median(self.seconds[1:] or [0.0]),
+            **self.trainer.meter.facts(),
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing, nullcontext
@@ -33,6 +34,7 @@ from trivet.core.seeds import derive, seed_everything
 from trivet.optim.adamw import OptimizerConfig
 from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
+from trivet.training.meter import Meter
 from trivet.training.settings import Check, Fit, Prepared
 from trivet.training.signals import Asked, listening
 from trivet.training.step import Loss, Stepper
@@ -116,7 +118,7 @@ def fit(
         )
         callback.trainer = trainer
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
-        trainer.start, trainer.asked = start, asked
+        trainer.start, trainer.asked, trainer.meter = start, asked, Meter(model)
         trainer.stepper = Stepper(
             model,
             loss,
@@ -205,6 +207,7 @@ class _Adapter(Trainer):
 
     feed: _Feed
     stepper: Stepper
+    meter: Meter
     asked: Asked
     stopping: bool = False  # one of the ranks was asked to stop
     start: checkpoint.Checkpoint | None
@@ -214,7 +217,12 @@ class _Adapter(Trainer):
         return self.feed
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-        return [next(epoch_iterator) for _ in range(num_batches)], None
+        began = time.monotonic()
+        found: list[Inputs] = [next(epoch_iterator) for _ in range(num_batches)]
+        waited = time.monotonic() - began
+        rows = sum(len(inputs["ids"]) for inputs in found)
+        self.meter.add(rows, sum(len(inputs["batch"].tokens.values) for inputs in found), waited)
+        return found, None
 
     def _prepare_for_training(self, *args: Any, **options: Any) -> Any:
         out = super()._prepare_for_training(*args, **options)
