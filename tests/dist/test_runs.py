@@ -24,7 +24,7 @@ ARCHITECTURE = {
 }
 
 
-def config(folder, steps=6, poison=None):
+def config(folder, steps=6, shard=False):
     rows = [{"q": f"word{i} is", "d": f"a text of word{i}"} for i in range(64)]
     data = folder / "pairs.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
@@ -42,7 +42,7 @@ def config(folder, steps=6, poison=None):
         "name": "ranks",
         "out": str(folder / "out"),
         "cache": str(folder / "cache"),
-        "machine": {"device": "cpu"},
+        "machine": {"device": "cpu", "shard": shard},
         "stages": {
             "start": {
                 "_target_": "trivet.stages.start.Start",
@@ -66,7 +66,7 @@ def config(folder, steps=6, poison=None):
                     "schedule": {"shape": "constant"},
                 },
                 "dev": {"bench": {"name": "dev", "tasks": [task]}, "every": 3},
-                "fit": {"batch": 8, "precision": "fp32", "steps": steps, "save_every": 2, "log_every": 1},
+                "fit": {"batch": 8, "precision": "fp32", "steps": steps, "save_every": 2, "log_every": 1, "cached": shard},
             },
         },
     }  # fmt: skip
@@ -107,8 +107,9 @@ def one(tmp_path_factory):
     return finished(folder, 1), metrics(folder)
 
 
-def test_two_ranks_train_what_one_does_and_write_it_once(one, tmp_path):
-    artifact = finished(tmp_path, 2)
+@pytest.mark.parametrize("shard", [False, True])
+def test_two_ranks_train_what_one_does_and_write_it_once(one, shard, tmp_path):
+    artifact = finished(tmp_path, 2, shard=shard)
     assert artifact.key == one[0].key
     assert [line["step"] for line in metrics(tmp_path)] == [1, 2, 3, 3, 4, 5, 6, 6]  # and dev's
     for mine, others in zip(metrics(tmp_path), one[1], strict=True):
@@ -142,3 +143,16 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_next_run_goes_on(victim, tmp
     assert steps == list(range(1, len(steps) + 1))
     last = checkpoint.newest(folder)
     assert last is not None and last.step == steps[-1]
+
+
+def test_a_run_split_over_ranks_is_finished_by_one_that_holds_all(one, tmp_path):
+    """What is saved is whole: a checkpoint does not say how many ranks wrote it."""
+    process = started(tmp_path, 2, shard=True)
+    until(lambda: list(tmp_path.glob("out/runs/*/pretrain/step-*/state.json")), process)
+    process.terminate()
+    output = process.communicate(timeout=120)[0]
+    artifact = finished(tmp_path, 1)
+    assert process.returncode in (0, 128 + signal.SIGTERM), output
+    assert artifact.key == one[0].key
+    for mine, others in zip(metrics(tmp_path), one[1], strict=True):
+        assert mine == pytest.approx(others, abs=1e-4)

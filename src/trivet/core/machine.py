@@ -20,6 +20,8 @@ class Machine:
     """`auto` takes a GPU where torch finds one."""
     processes: int = 1
     """Ranks on this machine, one a GPU, which `trivet train` starts; clusters: scripts/."""
+    shard: bool = False
+    """FSDP2: weights, gradients and optimiser state lie on all ranks; needs `fit.cached`."""
     threads: int | None = None
     """CPU threads; null leaves the choice to torch (OMP_NUM_THREADS)."""
     micro_tokens: int = 4096

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import TrainerCallback
 
 from trivet.core.progress import Progress
@@ -13,6 +14,7 @@ from trivet.core.ranks import first, wait
 from trivet.core.run import Work
 from trivet.training import checkpoint
 from trivet.training.settings import Check, Fit
+from trivet.training.shard import copy_weights
 
 log = logging.getLogger("trivet")
 
@@ -29,9 +31,10 @@ class Steps(TrainerCallback):
         steps: int,
         progress: Progress,
         check: Check | None,
+        model: nn.Module,
     ) -> None:
-        """Watch a run of so many steps."""
-        self.work, self.settings, self.steps = work, settings, steps
+        """Watch a run of so many steps; `model` is the whole one, if training splits it."""
+        self.model, self.work, self.settings, self.steps = model, work, settings, steps
         self.progress, self.check = progress, check
         self.step = 0
         self.best: dict[str, Any] | None = None
@@ -80,10 +83,11 @@ class Steps(TrainerCallback):
 
     def _measure(self, check: Check) -> None:
         model = self.trainer.model
-        model.eval()
+        copy_weights(model, self.model)
+        self.model.eval()
         with torch.random.fork_rng():
             metrics = check.measure()
-        model.train()
+        self.model.train()
         self.work.log(self.step, {f"dev/{name}": value for name, value in metrics.items()})
         value = metrics[check.metric]
         log.info("%s: step %d, dev %s %.4f", self.work.stage, self.step, check.metric, value)
@@ -97,9 +101,7 @@ class Steps(TrainerCallback):
             log.info("%s: no better in %d checks, stopping", self.work.stage, self.misses)
 
     def save(self) -> None:
-        """Write this step's checkpoint and delete old ones; the first rank does so for all."""
-        if not first():
-            return
+        """Write this step's checkpoint and delete old ones."""
         extra = {
             "key": self.work.key,
             "best": self.best,
@@ -110,7 +112,8 @@ class Steps(TrainerCallback):
         folder, trainer = self.work.folder, self.trainer
         checkpoint.write(folder, self.step, trainer.model, trainer.optimizer.optimizer, extra)
         best = self.best["step"] if self.best else None
-        checkpoint.rotate(folder, self.settings.keep, also=best)
+        if first():
+            checkpoint.rotate(folder, self.settings.keep, also=best)
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the training, and the best weights back in the model."""
@@ -118,6 +121,7 @@ class Steps(TrainerCallback):
         if self.best is not None and self.best["step"] != self.step:
             best = checkpoint.read(checkpoint.place(self.work.folder, self.best["step"]))
             best.restore(self.trainer.model)
+        copy_weights(self.trainer.model, self.model)
         return {
             "steps": self.step,
             "dev": self.best,

@@ -21,6 +21,8 @@ from torch.optim import Optimizer
 from trivet.core.errors import ArtifactError
 from trivet.core.files import read_json, whole_folder, write_bytes, write_json
 from trivet.core.hashing import tree_digests
+from trivet.core.ranks import first
+from trivet.training.shard import split_like, whole
 
 log = logging.getLogger("trivet")
 STATE = "state.json"
@@ -40,11 +42,19 @@ class Checkpoint:
 
     def restore(self, model: nn.Module, optimizer: Optimizer | None = None) -> None:
         """Put the weights back, and with an optimiser also its state."""
-        model.load_state_dict(load_file(self.path / "model.safetensors"), strict=True)
+        held = model.state_dict()
+        found = load_file(self.path / "model.safetensors")
+        found = {k: split_like(v, held[k]) if k in held else v for k, v in found.items()}
+        model.load_state_dict(found, strict=True)
         if optimizer is None:
             return
-        tensors = load_file(self.path / "optimizer.safetensors")
-        optimizer.load_state_dict(_join_state(tensors, self.state["optimizer"]))
+        state = _join_state(load_file(self.path / "optimizer.safetensors"), self.state["optimizer"])
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        for index, entries in state["state"].items():
+            for name, value in entries.items():
+                if isinstance(value, Tensor):
+                    entries[name] = split_like(value, weights[index])
+        optimizer.load_state_dict(state)
 
 
 def place(folder: Path, step: int) -> Path:
@@ -55,10 +65,16 @@ def place(folder: Path, step: int) -> Path:
 def write(
     folder: Path, step: int, model: nn.Module, optimizer: Optimizer, extra: dict[str, Any]
 ) -> None:
-    """Save weights and optimiser. What a step draws follows from its number."""
+    """Save weights and optimiser. What a step draws follows from its number.
+
+    Every rank must call it, for each may hold a share; the first one writes.
+    """
     tensors, groups = _split_state(optimizer)
+    weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
+    if not first():
+        return
     with whole_folder(place(folder, step)) as aside:
-        for name, part in (("model", dict(model.state_dict())), ("optimizer", tensors)):
+        for name, part in (("model", weights), ("optimizer", tensors)):
             data = save({key: value.detach().cpu().contiguous() for key, value in part.items()})
             write_bytes(aside / f"{name}.safetensors", data)
         state = {"step": step, "optimizer": groups, "files": tree_digests(aside)}
@@ -101,7 +117,7 @@ def _split_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any
     for index, entries in state["state"].items():
         for name, value in entries.items():
             if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
+                tensors[f"{index}.{name}"] = whole(value)
             else:
                 scalars.setdefault(str(index), {})[name] = value
     return tensors, {"groups": state["param_groups"], "scalars": scalars}

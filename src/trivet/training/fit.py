@@ -23,11 +23,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging as hf_logging
 
-from trivet.core.errors import ArtifactError, Interrupted, TrivetError
+from trivet.core.errors import ArtifactError, ConfigError, Interrupted, TrivetError
 from trivet.core.machine import precision_reason
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
-from trivet.core.ranks import first, wait
+from trivet.core.ranks import first, wait, world
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive, seed_everything
@@ -36,6 +36,7 @@ from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
 from trivet.training.meter import Meter
 from trivet.training.settings import Check, Fit, Prepared
+from trivet.training.shard import sharded, whole
 from trivet.training.signals import Asked, listening
 from trivet.training.step import Loss, Stepper
 
@@ -88,6 +89,11 @@ def fit(
         log.info("%s: all %d steps were done", work.stage, steps)
     seed_everything(seed)
     _quiet()
+    split = work.run.machine.shard and world() > 1
+    if split and not settings.cached:
+        fix = f"Set stages.{work.stage}.fit.cached=true"
+        raise ConfigError("needs fit.cached", where="machine.shard", fix=fix)
+    trained = sharded(model, device) if split else model
     arguments = TrainingArguments(
         output_dir=str(work.folder),
         max_steps=steps,
@@ -109,23 +115,24 @@ def fit(
         Progress(work.stage, steps, "step") as progress,
         _profiler(work) as profiler,
     ):
-        callback = Steps(work, settings, steps, progress, check)
+        callback = Steps(work, settings, steps, progress, check, model)
         trainer = _Adapter(
-            model=model,
+            model=trained,
             args=arguments,
             callbacks=[callback],
-            optimizers=_optimizers(model, optim, steps),
+            optimizers=_optimizers(trained, optim, steps),
         )
         callback.trainer = trainer
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
-        trainer.start, trainer.asked, trainer.meter = start, asked, Meter(model)
+        trainer.start, trainer.asked, trainer.meter = start, asked, Meter(trained)
         trainer.stepper = Stepper(
-            model,
+            trained,
             loss,
             settings,
             budget=work.run.machine.micro_tokens,
             seed=derive(seed, "draws"),
             what=work.stage,
+            split=split,
         )
         bare: Any = lambda model, **_: model  # noqa: E731 - gradients are averaged by the stepper
         trainer.accelerator.prepare_model = bare
@@ -133,7 +140,7 @@ def fit(
             with closing(trainer.feed):
                 trainer.train()
         else:
-            start.restore(model)
+            start.restore(trained)
             callback.adopt(start)
     if profiler is not None:
         table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
@@ -249,7 +256,7 @@ class _Adapter(Trainer):
         return torch.tensor(mean, device=self.args.device)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> float:
-        norm = float(cast(Any, super()._get_grad_norm(model, grad_norm)))
+        norm = float(whole(cast(Any, super()._get_grad_norm(model, grad_norm))))
         if not math.isfinite(norm):
             raise self._not_finite("the gradient norm", norm)
         return norm

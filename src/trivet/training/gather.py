@@ -46,7 +46,8 @@ def average_gradients(parameters: Iterable[nn.Parameter], extras: Tensor) -> Ten
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     grads = [parameter.grad for parameter in trained if parameter.grad is not None]
-    flat = torch.cat([*(grad.reshape(-1) for grad in grads), extras.to(grads[0])])
+    extras = extras.to(grads[0]) if grads else extras
+    flat = torch.cat([*(grad.reshape(-1) for grad in grads), extras])
     distributed.all_reduce(flat)
     flat /= world()
     start = 0

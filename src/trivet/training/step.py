@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,22 +20,35 @@ from trivet.core.buckets import buckets
 from trivet.core.errors import TrivetError
 from trivet.core.memory import halving, out_of_memory
 from trivet.core.ragged import Ragged
-from trivet.core.ranks import rank, world
+from trivet.core.ranks import gather, rank, world
 from trivet.core.seeds import derive, seed_everything
 from trivet.training.gather import average_gradients
 from trivet.training.settings import Fit, Prepared
 
 log = logging.getLogger("trivet")
 Loss = Callable[[Tensor, Any], Tensor]
+Out = TypeVar("Out")
 
 
 class Stepper:
     """Turns batches into gradients: of `accumulate` batches, averaged over the ranks."""
 
     def __init__(
-        self, model: nn.Module, loss: Loss, settings: Fit, *, budget: int, seed: int, what: str
+        self,
+        model: nn.Module,
+        loss: Loss,
+        settings: Fit,
+        *,
+        budget: int,
+        seed: int,
+        what: str,
+        split: bool = False,
     ) -> None:
-        """`budget`: padded tokens per micro-batch; `seed` decides what the model draws."""
+        """`budget`: padded tokens per micro-batch; `seed` decides what the model draws.
+
+        `split`: the model's weights lie on several ranks, so all must compute as often.
+        """
+        self.split = split
         self.model, self.loss, self.settings = model, loss, settings
         self.budget, self.seed, self.what = budget, seed, what
         self.cached = settings.cached
@@ -55,7 +68,8 @@ class Stepper:
     def finish(self, asked: int) -> tuple[float, bool]:
         """Average the step's gradients over the ranks: their loss, and whether one was `asked`."""
         wishes = torch.tensor([self.value, float(asked > 0)], dtype=torch.float32)
-        mean, stop = average_gradients(self._params, wishes).tolist()
+        averaged = [] if self.split else self._params  # a split model averages as it goes
+        mean, stop = average_gradients(averaged, wishes).tolist()
         self.done, self.value = 0, 0.0
         return mean, stop > 0
 
@@ -87,22 +101,47 @@ class Stepper:
 
         def encoded(budget: int) -> Tensor:
             groups = buckets(batch.tokens.lengths, budget)
+            missing = self._missing(len(groups))
             with torch.no_grad():
                 parts = [self._encode(batch.tokens, g, seed, i) for i, g in enumerate(groups)]
+                for _ in range(missing):
+                    self._encode(batch.tokens, groups[-1][:1], seed, 0)
             return _in_order(parts, groups)
 
         def again(budget: int) -> None:
             self._put_back(held)
-            for i, group in enumerate(buckets(batch.tokens.lengths, budget)):
+            groups = buckets(batch.tokens.lengths, budget)
+            missing = self._missing(len(groups))
+            for i, group in enumerate(groups):
                 out = self._encode(batch.tokens, group, seed, i)
                 out.backward(grads[group.to(grads.device)])
+            for _ in range(missing):
+                out = self._encode(batch.tokens, groups[-1][:1], seed, 0)
+                out.backward(torch.zeros_like(out))
 
-        vectors, self.budget = halving(encoded, self.budget, self.what)
+        vectors = self._bounded(encoded)
         vectors.requires_grad_()
         value = self.loss(vectors, batch.targets)
         (grads,) = torch.autograd.grad(value / self.settings.accumulate, vectors)
-        _, self.budget = halving(again, self.budget, self.what)
+        self._bounded(again)
         return value.detach()
+
+    def _bounded(self, work: Callable[[int], Out]) -> Out:
+        """Do a pass in micro-batches that fit; ranks that share weights cannot do it anew alone."""
+        if not self.split:
+            out, self.budget = halving(work, self.budget, self.what)
+            return out
+        try:
+            return work(self.budget)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            fix = f"Set machine.micro_tokens={self.budget // 2}"
+            raise TrivetError("the memory runs out", where=self.what, fix=fix) from None
+
+    def _missing(self, count: int) -> int:
+        """Passes without effect that keep this rank in step with the others."""
+        return max(gather(count)) - count if self.split else 0
 
     def _encode(self, tokens: Ragged, group: Tensor, seed: int, number: int) -> Tensor:
         seed_everything(derive(seed, number))  # so that both passes draw the same
