@@ -25,7 +25,7 @@ from trivet.data.mixture import Mixture
 from trivet.mining.teachers import Teacher
 from trivet.mining.vectors import Taught, teach
 from trivet.models.dense import Dense
-from trivet.models.layout import load_dense, save_dense
+from trivet.models.layout import load_dense, position_limit, save_dense
 from trivet.models.student import Head, Student
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
@@ -101,7 +101,9 @@ class Distill:
             tables=tables,
         )
         model = load_dense(parent.path, budget=machine.micro_tokens)
-        model.tokenizer.lengths |= self.lengths
+        if self.lengths:  # as far as the encoder goes, not only as far as it has been used
+            model.tokenizer.limit = position_limit(model.encoder)
+            model.tokenizer.lengths |= self.lengths
         _check_lengths(model)
         dim = taught[tables[0].name].dim
         student = Student(
