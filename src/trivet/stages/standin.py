@@ -36,7 +36,8 @@ _VERSION = 1  # raised when the same shape would have other rows
 _SAMPLE = "demo/scitldr.jsonl.gz"
 _BENCH = "demo/scifact"
 _TOKENIZER = "bert-base-uncased"
-_DOCUMENTS = 16  # in a row whose list may be of any length
+_DOCUMENTS = 16  # in a tuple, whose list may be of any length
+_NEGATIVES = 7  # in a list that may be, too; as many as mining leaves
 _BATCHES = 8  # that each source fills
 
 
@@ -69,7 +70,7 @@ class StandIn(Source):
         if self.columns.kind == "tuples":
             return _DOCUMENTS
         negatives = self.columns.negatives or []
-        return 1 + (len(negatives) if len(negatives) != 1 else _DOCUMENTS - 1)
+        return 1 + (len(negatives) if len(negatives) != 1 else _NEGATIVES)
 
 
 @dataclass
