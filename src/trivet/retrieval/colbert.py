@@ -8,15 +8,14 @@ the other, so what is searched need not fit in memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from trivet.core.errors import ConfigError, TrivetError
-from trivet.core.hashing import texts_digest
-from trivet.core.machine import Machine, Precision
 from trivet.core.maxsim import maxsim
 from trivet.core.memory import halving
 from trivet.core.progress import Progress
@@ -25,9 +24,9 @@ from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.colbert import ColBERT
 from trivet.models.colbert_layout import load_colbert
-from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import at_precision, encode_shards, split
-from trivet.retrieval.learned import check_sides, identity, model_folder, of_all, truncated_shares
+from trivet.retrieval.encoder import Encoder
+from trivet.retrieval.learned import of_all
 from trivet.retrieval.topk import Found, id_order, merge, topk
 from trivet.retrieval.vectors import Shard, Vectors
 
@@ -35,51 +34,25 @@ _SHARD = 1024  # documents
 
 
 @dataclass
-class ColbertRetriever:
+class ColbertRetriever(Encoder[ColBERT]):
     """Any ColBERT model that trivet or PyLate wrote, searched exactly."""
 
-    model: str
-    """A trivet artifact, a folder in PyLate's layout, or a hub id."""
-    revision: str = "main"
-    """The hub revision."""
-    precision: Precision = "fp32"
-    """Of the encoder; scores are fp32 always."""
+    kind: ClassVar[str] = "colbert"
+    takes_lengths: ClassVar[bool] = True
+
     keep: Literal["float32", "float16"] = "float16"
     """How token vectors are kept; float16 changes a score by less than a thousandth."""
-    lengths: dict[str, int] = field(default_factory=dict[str, int])
-    """Content tokens of `query` and `document`; else the task's, else the model's."""
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    """What stands before a `query` and a `document`; else the task's, else the model's."""
     budget: int = unkeyed(1 << 26)
     """Inner products held at once: the bound of memory."""
-    cache: Cache = unkeyed(factory=Cache)
-    """Where token vectors are kept."""
-    machine: Machine = unkeyed(factory=Machine)
-    """Where it runs."""
-    _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse sides that there are not."""
-        check_sides(self.lengths, self.prompts)
+        """Refuse a bound that holds nothing."""
+        super().__post_init__()
         if self.budget < 1:
             raise ConfigError("must be at least 1", where="budget")
 
-    def load(self) -> ColBERT:
-        """The model in fp32, with the lengths and prompts asked for."""
-        if "model" not in self._state:
-            folder = model_folder(self.model, self.revision)
-            model = load_colbert(folder)
-            self._state["own"] = (model.tokenizer.lengths, model.tokenizer.prompts)
-            self._state |= {"model": model, "identity": identity(folder)}
-            self.adapt({}, {})
-        return self._state["model"]
-
-    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
-        """Use a task's lengths and prompts where the config gives none."""
-        tokenizer = self.load().tokenizer
-        own_lengths, own_prompts = self._state["own"]
-        tokenizer.lengths = own_lengths | lengths | self.lengths
-        tokenizer.prompts = own_prompts | prompts | self.prompts
+    def _read(self, folder: Path) -> ColBERT:
+        return load_colbert(folder)
 
     def index(self, corpus: Corpus) -> None:
         """Encode all documents, or find their vectors in the cache."""
@@ -95,7 +68,7 @@ class ColbertRetriever:
             wanted = [parts[i] for i in numbers]
             return encode_shards(model, texts, "document", wanted, what="documents", dtype=dtype)
 
-        vectors = self.cache.collect(self._key(model, texts), len(parts), make)
+        vectors = self.cache.collect(self._key(model, texts, keep=self.keep), len(parts), make)
         self._state |= {
             "encoder": model,
             "vectors": vectors,
@@ -145,31 +118,8 @@ class ColbertRetriever:
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
         model = self.load()
-        return {
-            "kind": "colbert",
-            "model": self.model,
-            **self._state["identity"],
-            "dim": model.dim,
-            "expansion": model.expansion,
-            "keep": self.keep,
-            "precision": self.precision,
-            "prompts": model.tokenizer.prompts,
-            "lengths": model.tokenizer.lengths,
-            **truncated_shares(self._state.get("truncated", {})),
-        }
-
-    def _key(self, model: ColBERT, texts: list[str]) -> dict[str, Any]:
-        return {
-            "kind": "colbert",
-            "model": self.model,
-            "model_key": self._state["identity"]["model_key"],
-            "side": "document",
-            "length": model.tokenizer.lengths["document"],
-            "prompt": model.tokenizer.prompts.get("document", ""),
-            "precision": self.precision,
-            "keep": self.keep,
-            "texts": texts_digest(texts),
-        }
+        own = {"dim": model.dim, "expansion": model.expansion, "keep": self.keep}
+        return self._facts() | own
 
 
 def _scores(queries: Ragged, documents: Ragged, budget: int) -> torch.Tensor:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,15 +14,14 @@ from numpy.typing import NDArray
 
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.hashing import texts_digest
-from trivet.core.machine import Machine, Precision
 from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.backbone import keep_layers
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense
-from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import Encoded, at_precision, encode, encode_shards, split
-from trivet.retrieval.learned import check_sides, identity, model_folder, of_all, truncated_shares
+from trivet.retrieval.encoder import Encoder
+from trivet.retrieval.learned import of_all
 from trivet.retrieval.stores import (
     Binary,
     Float32,
@@ -37,19 +37,11 @@ from trivet.retrieval.vectors import Shard, Vectors
 
 
 @dataclass
-class DenseRetriever:
+class DenseRetriever(Encoder[Dense]):
     """Any dense model that trivet or sentence-transformers wrote, searched exactly."""
 
-    model: str
-    """A trivet artifact, a folder in sentence-transformers layout, or a hub id."""
-    revision: str = "main"
-    """The hub revision."""
-    precision: Precision = "fp32"
-    """Of the encoder; scores are fp32 always."""
-    lengths: dict[str, int] = field(default_factory=dict[str, int])
-    """Content tokens of `query` and `document`; what is not given comes from the model."""
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    """What stands before a `query` and a `document`; what is not given comes from the model."""
+    kind: ClassVar[str] = "dense"
+
     layers: int | None = None
     """Only so many of the encoder's layers, the first ones; null is all of them."""
     dim: int | None = None
@@ -62,15 +54,10 @@ class DenseRetriever:
     """Candidates that binary vectors find for each document wanted."""
     scores: int = unkeyed(1 << 26)
     """Scores held at once, queries times documents: the bound of memory."""
-    cache: Cache = unkeyed(factory=Cache)
-    """Where document vectors are kept."""
-    machine: Machine = unkeyed(factory=Machine)
-    """Where it runs."""
-    _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse sides that there are not."""
-        check_sides(self.lengths, self.prompts)
+        """Refuse counts that hold nothing."""
+        super().__post_init__()
         for name in ("scores", "oversample", "layers", "dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -78,26 +65,14 @@ class DenseRetriever:
 
     def load(self) -> Dense:
         """The model in fp32, with the lengths and prompts asked for."""
-        if "model" not in self._state:
-            folder = model_folder(self.model, self.revision)
-            model = load_dense(folder)
-            model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
-            self._state["prompts"] = model.tokenizer.prompts
-            model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
-            self.use(model)
-            self._state["identity"] = identity(folder)
+        known = "model" in self._state
+        model = super().load()
+        if not known:
             self._state["asked"] = {}  # a model in training has none: its vectors change
-        return self._state["model"]
+        return model
 
-    def use(self, model: Dense) -> None:
-        """Search with a model that is in memory already."""
-        self._state["model"] = model
-
-    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
-        """Use a task's prompts where the config gives none; lengths are for late interaction."""
-        tokenizer = self.load().tokenizer
-        own = self._state.get("prompts", tokenizer.prompts)
-        tokenizer.prompts = own | prompts | self.prompts
+    def _read(self, folder: Path) -> Dense:
+        return load_dense(folder)
 
     def index(self, corpus: Corpus) -> None:
         """Encode all documents, or find their vectors in the cache."""
@@ -117,7 +92,7 @@ class DenseRetriever:
             wanted = [parts[i] for i in numbers]
             return encode_shards(model, texts, "document", wanted, what="documents")
 
-        vectors = self.cache.collect(self._key(model, texts), len(parts), make)
+        vectors = self.cache.collect(self._key(model, texts, **self._cut()), len(parts), make)
         self._state |= {
             "encoder": model,
             "store": self._store(vectors),
@@ -166,7 +141,7 @@ class DenseRetriever:
         """The same model with vectors of another size; nothing that is encoded is made again."""
         made = replace(self, dim=dim, store=store, rescore=rescore)
         self._state.setdefault("asked", {})
-        shared = ("model", "prompts", "identity", "asked")
+        shared = ("model", "own", "identity", "asked")
         made._state |= {name: self._state[name] for name in shared if name in self._state}
         return made
 
@@ -188,42 +163,16 @@ class DenseRetriever:
             )
         return (Int8 if self.store == "int8" else Float32)(vectors, shorten, self.scores)
 
-    def _key(self, model: Dense, texts: list[str]) -> dict[str, Any] | None:
-        """What made the vectors; a model in training has no name to keep them under."""
-        if "identity" not in self._state:
-            return None
-        return {
-            "kind": "dense",
-            "model": self.model,
-            "model_key": self._state["identity"]["model_key"],
-            "side": "document",
-            "length": model.tokenizer.lengths["document"],
-            "prompt": model.tokenizer.prompts.get("document", ""),
-            "precision": self.precision,
-            "texts": texts_digest(texts),
-            **self._cut(),
-        }
-
     def _cut(self) -> dict[str, int]:
         """How many layers are left, if not all."""
         return {} if self.layers is None else {"layers": self.layers}
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
-        model, state = self.load(), self._state
-        facts = {
-            "kind": "dense",
-            "model": self.model,
-            **state.get("identity", {}),
-            **self._cut(),
-            "dim": self.dim or model.dim,
-            "store": self.store,
-            "bytes_per_vector": bytes_per_vector(self.dim or model.dim, self.store, self.rescore),
-            "precision": self.precision,
-            "prompts": model.tokenizer.prompts,
-            "lengths": model.tokenizer.lengths,
-        }
+        dim = self.dim or self.load().dim
+        facts = self._facts() | self._cut()
+        facts |= {"dim": dim, "store": self.store}
+        facts["bytes_per_vector"] = bytes_per_vector(dim, self.store, self.rescore)
         if self.store == "binary":
             facts |= {"rescore": self.rescore, "oversample": self.oversample}
-        facts |= truncated_shares(state.get("truncated", {}))
         return facts

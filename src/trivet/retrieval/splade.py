@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,8 +19,6 @@ from torch import Tensor
 
 from trivet.core.buckets import buckets
 from trivet.core.errors import ConfigError, TrivetError
-from trivet.core.hashing import texts_digest
-from trivet.core.machine import Machine, Precision
 from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
@@ -28,16 +27,9 @@ from trivet.core.records import Corpus, Ranking
 from trivet.core.schema import unkeyed
 from trivet.models.splade import SpladeModel, load_splade
 from trivet.models.tokens import Tokens
-from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import split
-from trivet.retrieval.learned import (
-    SIDES,
-    check_sides,
-    identity,
-    model_folder,
-    of_all,
-    truncated_shares,
-)
+from trivet.retrieval.encoder import Encoder
+from trivet.retrieval.learned import SIDES, of_all
 from trivet.retrieval.postings import Postings
 from trivet.retrieval.topk import id_order, topk
 from trivet.retrieval.vectors import Shard, Vectors
@@ -46,34 +38,21 @@ _LOGITS = {"cpu": 1 << 20, "cuda": 1 << 28}  # a cache holds the one, a GPU's me
 
 
 @dataclass
-class Splade:
-    """Any SPLADE model with max pooling, searched exactly."""
+class Splade(Encoder[SpladeModel]):
+    """Any SPLADE model (a masked language model with its head), max pooling, searched exactly."""
 
-    model: str
-    """A folder or a hub id: a masked language model with its head."""
-    revision: str = "main"
-    """The hub revision."""
-    precision: Precision = "fp32"
-    """Of the encoder; scores are fp32 always."""
-    lengths: dict[str, int] = field(default_factory=dict[str, int])
-    """Content tokens of `query` and `document`; what is not given comes from the model."""
-    prompts: dict[str, str] = field(default_factory=dict[str, str])
-    """What stands before a `query` and a `document`; what is not given comes from the model."""
+    kind: ClassVar[str] = "splade"
+
     top_terms: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """The heaviest terms that a `query` and a `document` keep; null keeps all."""
     logits: int | None = unkeyed(None)
     """Logits held at once, texts times tokens times terms; null is what is fast on the device."""
     chunk: int = unkeyed(1 << 26)
     """Scores held at once, queries times documents: the bound of memory."""
-    cache: Cache = unkeyed(factory=Cache)
-    """Where the documents' terms are kept."""
-    machine: Machine = unkeyed(factory=Machine)
-    """Where it runs."""
-    _state: dict[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse sides that there are not, and counts that hold nothing."""
-        check_sides(self.lengths, self.prompts)
+        super().__post_init__()
         for side, count in self.top_terms.items():
             if side not in SIDES:
                 fix = "There is: query and document"
@@ -85,27 +64,8 @@ class Splade:
             if value is not None and value < 1:
                 raise ConfigError("must be at least 1", where=name)
 
-    def load(self) -> SpladeModel:
-        """The model in fp32, with the lengths and prompts asked for."""
-        if "model" not in self._state:
-            folder = model_folder(self.model, self.revision)
-            model = load_splade(folder)
-            model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
-            self._state["prompts"] = model.tokenizer.prompts
-            model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
-            self.use(model)
-            self._state["identity"] = identity(folder)
-        return self._state["model"]
-
-    def use(self, model: SpladeModel) -> None:
-        """Search with a model that is in memory already."""
-        self._state["model"] = model
-
-    def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
-        """Use a task's prompts where the config gives none; lengths are for late interaction."""
-        tokenizer = self.load().tokenizer
-        own = self._state.get("prompts", tokenizer.prompts)
-        tokenizer.prompts = own | prompts | self.prompts
+    def _read(self, folder: Path) -> SpladeModel:
+        return load_splade(folder)
 
     def index(self, corpus: Corpus) -> None:
         """Encode all documents, or find their terms in the cache."""
@@ -121,7 +81,8 @@ class Splade:
         def make(numbers: list[int]) -> Iterator[Shard]:
             return self._encode(texts, "document", [parts[i] for i in numbers], "documents")
 
-        shards = self.cache.collect(self._key(model, texts), len(parts), make)
+        key = self._key(model, texts, top_terms=self.top_terms.get("document"))
+        shards = self.cache.collect(key, len(parts), make)
         postings = _postings(shards, model.vocabulary)
         self._state |= {
             "postings": postings,
@@ -152,39 +113,13 @@ class Splade:
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, what was cut, and how many terms there are."""
-        model, state = self.load(), self._state
-        facts: dict[str, Any] = {
-            "kind": "splade",
-            "model": self.model,
-            "model_key": None,
-            "in_domain": [],
-            "trained_on": None,
-            **state.get("identity", {}),
-            "vocabulary": model.vocabulary,
-            "top_terms": {side: self.top_terms.get(side) for side in ("query", "document")},
-            "precision": self.precision,
-            "prompts": model.tokenizer.prompts,
-            "lengths": model.tokenizer.lengths,
+        facts = self._facts() | {
+            "vocabulary": self.load().vocabulary,
+            "top_terms": {side: self.top_terms.get(side) for side in SIDES},
         }
-        for side, (terms, count) in state.get("terms", {}).items():
+        for side, (terms, count) in self._state.get("terms", {}).items():
             facts[f"{side}_terms"] = round(terms / max(1, count), 2)
-        return facts | truncated_shares(state.get("truncated", {}))
-
-    def _key(self, model: SpladeModel, texts: list[str]) -> dict[str, Any] | None:
-        """What made the terms; a model that was handed in has no name to keep them under."""
-        if "identity" not in self._state:
-            return None
-        return {
-            "kind": "splade",
-            "model": self.model,
-            "model_key": self._state["identity"]["model_key"],
-            "side": "document",
-            "length": model.tokenizer.lengths["document"],
-            "prompt": model.tokenizer.prompts.get("document", ""),
-            "precision": self.precision,
-            "top_terms": self.top_terms.get("document"),
-            "texts": texts_digest(texts),
-        }
+        return {"model_key": None, "in_domain": [], "trained_on": None} | facts
 
     @torch.inference_mode()
     def _encode(

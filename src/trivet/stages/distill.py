@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -91,7 +92,9 @@ class Distill:
             raise ConfigError("a parent is required", where=work.stage)
         tables = [source.open(work.run.cache) for source in self.data.sources]
         folder, machine = work.run.cache / "teacher", work.run.machine
+        began = time.monotonic()
         taught = {table.name: teach(self.teacher, table, folder, machine) for table in tables}
+        seconds = time.monotonic() - began
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = self.data.open(
             batch=self.fit.batch,
@@ -141,7 +144,7 @@ class Distill:
         facts = {
             "seed": self.seed,
             "training": trained,
-            "teacher": self._facts(taught, dim),
+            "teacher": self._facts(taught, dim) | {"seconds": round(seconds, 1)},
             "trained_on": [*parent.manifest.get("trained_on", []), *taught],
             "rows": {table.name: len(table) for table in tables},
             "decontamination": report,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from pathlib import Path
+from typing import Any
 
+from trivet.data.mixture import Mixture
+from trivet.data.sources import Source
 from trivet.stages.pipeline import run
 from trivet.stages.plan import Step, Train
 
@@ -20,22 +24,49 @@ def estimate(train: Train, steps: list[Step]) -> list[str]:
         run(trial, trials, {})
         for step, short in zip(steps, trials, strict=True):
             made = trial.store.find(short.name, short.key)
-            if made is None or step.stage.fit is None:
-                continue
-            facts = made.manifest["training"]
-            planned = min(facts["steps_available"], step.stage.fit.steps or 10**12)
-            seconds = facts["seconds_per_step"]
-            out.append(
-                f"{step.name}: {planned} steps of {seconds:.2f} s here, about "
-                f"{planned * seconds / 3600:.2f} h, {facts['peak_memory_gib']:.1f} GiB; "
-                "dev checks and saving are not counted"
-            )
+            if made is not None and step.stage.fit is not None:
+                out.append(_line(step, short, made.manifest, train.cache_folder))
     return out
 
 
+def _line(step: Step, short: Step, manifest: dict[str, Any], cache: Path) -> str:
+    facts, data = manifest["training"], step.stage.data  # pyright: ignore
+    planned = min(_steps(data, step.stage.fit, cache), step.stage.fit.steps or 10**12)
+    seconds = facts["seconds_per_step"]
+    said = (
+        f"{step.name}: {planned} steps of {seconds:.2f} s here, about "
+        f"{planned * seconds / 3600:.2f} h, {facts['peak_memory_gib']:.1f} GiB"
+    )
+    if "teacher" in manifest:
+        few = sum(_rows(source, cache) for source in short.stage.data.sources)  # pyright: ignore
+        all_rows = sum(_rows(source, cache) for source in data.sources)
+        hours = manifest["teacher"]["seconds"] / max(1, few) * all_rows / 3600
+        said += f"; before it the teacher reads for about {hours:.2f} h"
+    return said + "; dev checks and saving are not counted"
+
+
+def _steps(data: Mixture, fit: Any, cache: Path) -> int:
+    """The steps that the data fills, decontamination aside."""
+    batches = sum(_rows(source, cache) // fit.batch for source in data.sources)
+    return batches * data.epochs // fit.accumulate
+
+
+def _rows(source: Source, cache: Path) -> int:
+    """As published, where that is known, else counted."""
+    return source.expected if source.expected is not None else len(source.open(cache))
+
+
 def _short(step: Step) -> Step:
+    """A stage on the few rows that a few steps need."""
     if step.stage.fit is None:
         return step
     steps = min(_STEPS, step.stage.fit.steps or _STEPS)
     fit = dataclasses.replace(step.stage.fit, steps=steps, save_every=10**9)
-    return dataclasses.replace(step, stage=dataclasses.replace(step.stage, fit=fit))  # pyright: ignore
+    data: Mixture = step.stage.data  # pyright: ignore
+    wanted = (steps + 1) * fit.accumulate * fit.batch
+    sources = [
+        dataclasses.replace(source, limit=min(wanted, source.limit or wanted))
+        for source in data.sources
+    ]
+    few = dataclasses.replace(data, sources=sources, families={})
+    return dataclasses.replace(step, stage=dataclasses.replace(step.stage, fit=fit, data=few))  # pyright: ignore

@@ -171,7 +171,7 @@ def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
             where=str(found.path),
             fix="resume=never starts over; resume=force goes on all the same",
         )
-    log.info("%s: weights, optimiser and generators restored from %s", work.stage, found.path)
+    log.info("%s: weights and optimiser restored from %s", work.stage, found.path)
     work.forget_after(found.step)
     return found
 
