@@ -2,8 +2,8 @@
 
 Nothing is drawn while training: the source of every step is laid out at the start, and a row's
 place in the shuffled order is computed. So the position to save is the step alone, and all ranks
-agree without a word. The report trains one source after another (https://arxiv.org/abs/2510.14880,
-section 3.2); proportional and temperature interleave them.
+agree without a word. The report trains one source after another (https://arxiv.org/abs/2510.14880);
+proportional and temperature interleave them.
 """
 
 from __future__ import annotations

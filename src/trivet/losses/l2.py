@@ -1,6 +1,6 @@
 """How far each vector lies from the teacher's.
 
-The plain distance that mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2) and
+The plain distance that mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880) and
 LEAF (https://arxiv.org/abs/2509.12539) train with. The report's equation can be read with and
 without a root, so both are here.
 """

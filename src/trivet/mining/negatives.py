@@ -1,6 +1,6 @@
 """Hard negatives: documents that look like answers and are none, from any retrievers.
 
-mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2) fine-tunes on negatives that a
+mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880) fine-tunes on negatives that a
 dense model found and judged, mixed with BM25's and with random ones. Documents of the training
 pairs, or the whole corpus of a BEIR folder, are searched with each pair's query.
 """

@@ -1,6 +1,6 @@
 """Stage 3, distillation: the student's vector of a text comes to lie where the teacher's lies.
 
-The third stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2): texts
+The third stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, tables 4, 14 and 15): texts
 alone, queries and passages, and no relation between them. The teacher reads each text once.
 """
 
@@ -26,7 +26,7 @@ from trivet.data.mixture import Mixture
 from trivet.mining.teachers import Teacher
 from trivet.mining.vectors import Taught, teach
 from trivet.models.dense import Dense
-from trivet.models.layout import load_dense, save_dense
+from trivet.models.layout import load_dense, position_limit, save_dense
 from trivet.models.student import Head, Student
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
@@ -104,7 +104,9 @@ class Distill:
             tables=tables,
         )
         model = load_dense(parent.path, budget=machine.micro_tokens)
-        model.tokenizer.lengths |= self.lengths
+        if self.lengths:  # as far as the encoder goes, not only as far as it has been used
+            model.tokenizer.limit = position_limit(model.encoder)
+            model.tokenizer.lengths |= self.lengths
         _check_lengths(model)
         dim = taught[tables[0].name].dim
         student = Student(

@@ -1,6 +1,6 @@
 """Stage 2, fine-tuning: fewer pairs of better quality, with negatives that are hard to tell apart.
 
-The second stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.2): negatives
+The second stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, table 3): negatives
 mined by a strong model (`trivet mine`), AnglE's loss. InfoNCE with hard negatives and, for scored
 pairs, CoSENT are the other choices.
 """

@@ -70,7 +70,7 @@ def _value(value: Any, where: str, found: _Sources) -> Iterator[tuple[str, str]]
 
 def _row(source: Source) -> tuple[str, ...]:
     """What a source is, in one line."""
-    origin = source.beir or source.path
+    origin = source.beir or source.path or f"the tokens of {source.tokens}"
     if source.hub is not None:
         subset = f", {source.subset}" if source.subset else ""
         origin = f"{source.hub}{subset} at {source.revision}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from trivet.core.artifact import Artifact, Store, artifact_key
-from trivet.core.errors import ConfigError, UnreachableError, nearest
+from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.machine import Machine
 from trivet.core.places import cache_folder
 from trivet.core.run import Resume
@@ -100,7 +100,7 @@ class Step:
 
     name: str
     stage: Stage
-    key: str  # empty where it is skipped, or not known without the hub
+    key: str  # empty where it is skipped, or not known without the hub or a file
     action: Literal["run", "reuse", "skip"]
     reason: str
     artifact: Artifact | None
@@ -109,8 +109,8 @@ class Step:
 def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
     """Compute every stage's key, look each up, and say what will happen.
 
-    A key holds the commits of data and models on the hub. `unreachable` allows a plan without
-    those that the hub does not tell now, to be shown and not to be carried out.
+    A key holds the commits of data and models on the hub, and the digests of files. `unreachable`
+    allows a plan without those that are not to be had now, to be shown and not to be carried out.
     """
     names = list(train.stages)
     first = names.index(train.start) if train.start else 0
@@ -129,17 +129,18 @@ def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
         except ConfigError as error:
             where = f"stages.{name}"
             raise ConfigError(error.what, where=where, fix=error.fix) from None
-        if key == "":
-            steps.append(Step(name, stage, key, "run", "its parent has no key yet", None))
-            continue
         try:
-            key = artifact_key(name, stage.version, content(stage), [key] if key else [])
-        except UnreachableError as error:
+            what = content(stage)
+        except DataError as error:
             if not unreachable or i < first:
                 raise
             key, reason = "", f"no key yet: {error.where}: {error.what}"
             steps.append(Step(name, stage, key, "run", reason, None))
             continue
+        if key == "":
+            steps.append(Step(name, stage, key, "run", "its parent has no key yet", None))
+            continue
+        key = artifact_key(name, stage.version, what, [key] if key else [])
         found = train.store.find(name, key)
         if i < first:
             if found is None:

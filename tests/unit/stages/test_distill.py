@@ -267,6 +267,8 @@ def test_lengths_hold_from_here_on_and_must_fit(tmp_path, parent, teacher):
     source = texts(tmp_path)
     made = stage([source], teacher, lengths={"document": 3}).run(parent, work(tmp_path, "distill"))
     assert load_dense(made.path).tokenizer.lengths == {"query": 8, "document": 3}
+    longer = stage([source], teacher, lengths={"document": 40}).run(parent, work(tmp_path, "more"))
+    assert load_dense(longer.path).tokenizer.total("document") == 42  # the parent stopped at 18
     for lengths, match in (({"query": 999}, "999 content tokens do not fit"), ({"q": 3}, "side")):
         with pytest.raises(ConfigError, match=match):
             stage([source], teacher, lengths=lengths).run(parent, work(tmp_path, "other"))

@@ -9,8 +9,10 @@ from typing import ClassVar
 import pytest
 
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError, UnreachableError
+from trivet.core.errors import ConfigError, DataError, UnreachableError
 from trivet.core.run import Work
+from trivet.data.columns import Columns
+from trivet.data.sources import Source
 from trivet.stages.pipeline import run
 from trivet.stages.plan import Train, plan
 
@@ -158,6 +160,20 @@ def test_a_plan_to_look_at_goes_on_without_the_hub_and_one_to_run_does_not(tmp_p
         plan(config)
     monkeypatch.setattr(FromHub, "out_of_reach", False)
     assert plan(config, unreachable=True) == plan(config)
+
+
+def test_a_plan_to_look_at_tells_what_each_stage_lacks_files_too(tmp_path):
+    config = train(tmp_path)
+    config.stages["x"].data = FromHub()
+    config.stages["z"].data = Source("s", Columns(text="t"), path=str(tmp_path / "mined"))
+    reasons = [step.reason for step in plan(config, unreachable=True)]
+    assert reasons[1:] == [
+        "its parent has no key yet",
+        f"no key yet: {tmp_path / 'mined'}: no such file or folder",
+    ]
+    config.stages["x"].data = None
+    with pytest.raises(DataError, match="no such file or folder"):
+        plan(config)
 
 
 def test_a_stage_is_offered_a_parent_though_it_has_no_key(tmp_path):

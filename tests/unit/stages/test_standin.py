@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 
+from trivet.bench.bench import Bench
+from trivet.bench.folder import Folder
+from trivet.bench.hub import Hub
 from trivet.core.errors import ConfigError
+from trivet.core.machine import Machine
+from trivet.core.places import asset
 from trivet.core.schema import content
 from trivet.data.columns import Columns
 from trivet.data.mixture import Family, Mixture
 from trivet.data.sources import Source
+from trivet.data.texts import sentences
+from trivet.mining.teachers import EndpointTeacher, ModelTeacher, Teacher
 from trivet.models.backbone import Fresh, Pretrained
 from trivet.stages.plan import Debug, Train, plan
 from trivet.stages.standin import StandIn, stand_in
@@ -25,7 +34,7 @@ SHAPES = {
     "tuples": Columns(query="q", documents="d", scores="s"),
     "texts": Columns(text="t"),
 }
-WIDTHS = dict(zip(SHAPES, (1, 3, 16, 16, 1), strict=True))
+WIDTHS = dict(zip(SHAPES, (1, 3, 8, 16, 1), strict=True))
 
 
 def hub(name="s", shape="pairs", **fields):
@@ -57,10 +66,74 @@ def test_a_source_of_any_kind_has_rows_of_its_shape(tmp_path, shape):
         assert scores == sorted(scores, reverse=True) and len(scores) == WIDTHS[shape]
 
 
-def test_a_source_on_this_machine_and_a_folder_s_backbone_stay(tmp_path):
-    here = Source("s", columns=SHAPES["pairs"], path=str(tmp_path))
-    folder = Pretrained(path=str(tmp_path))
-    assert stand_in(here, 8) is here and stand_in(folder, 8) is folder
+def test_what_is_on_this_machine_stays(tmp_path):
+    place = str(tmp_path)
+    for here in (
+        Source("s", columns=SHAPES["pairs"], path=place),
+        Source("s", columns=SHAPES["pairs"], path=[place, place]),
+        Source("s", beir=place),
+        Source("s", tokens=place),
+        Source("s", tokens="bert-base-uncased"),
+        Pretrained(path=place),
+        ModelTeacher(place),
+        ModelTeacher("some_package:model"),
+        Folder(place),
+        Hub("task", "some/task", path=place),
+    ):
+        assert stand_in(here, 8) is here
+
+
+def test_files_that_are_not_there_have_rows_all_the_same(tmp_path):
+    gone = str(tmp_path / "gone")
+    for missing in (
+        Source("s", SHAPES["texts"], path=gone),
+        Source("s", SHAPES["pairs"], path=[str(tmp_path), gone]),
+        Source("s", beir=gone),
+        Source("s", tokens="some/tokenizer"),
+    ):
+        table = stand_in(missing, 8).open(tmp_path / missing.kind)
+        assert table.kind == missing.kind and len(table) >= 4 * 8
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_plain_texts_keep_their_side_and_their_sentences(tmp_path, split):
+    table = stand_in(hub(shape="texts", side="query", sentences=split), 8).open(tmp_path)
+    got = table.read(np.arange(len(table)))
+    assert all(got.queries) and not any(got.documents)
+    assert any(len(list(sentences(text))) > 1 for text in got.queries) != split
+
+
+def test_tokens_are_those_of_the_shipped_tokenizer(tmp_path):
+    table = stand_in(Source("s", tokens="some/tokenizer"), 8).open(tmp_path)
+    (texts,) = zip(*table.read(np.arange(len(table))).documents, strict=True)
+    assert len(set(texts)) == len(texts) == 8 * 8 and not any(" " in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "real",
+    [
+        ModelTeacher("some/teacher", dim=64, normalize=False),
+        EndpointTeacher("name", url="http://127.0.0.1:1/v1", dim=64, normalize=False),
+    ],
+    ids=["model", "server"],
+)
+def test_a_teacher_that_is_not_here_has_as_many_dimensions(real):
+    teacher = stand_in({"at": real}, 8)["at"]
+    texts = ["red", "green", "red"]
+    one, two = teacher.encode(texts, "query", [[0, 1], [2]], Machine("cpu"))
+    assert isinstance(teacher, Teacher) and not teacher.normalize
+    assert one.rows.tolist() == [0, 1] and two.rows.tolist() == [2]
+    assert one.vectors.shape == (2, 64) and one.truncated == 0
+    assert torch.equal(one.vectors[0], two.vectors[0])  # a text's vector is its own
+    assert not torch.equal(one.vectors[0], one.vectors[1])
+    with pytest.raises(ConfigError, match="dimensions are not known"):
+        stand_in(dataclasses.replace(real, dim=None), 8)
+
+
+def test_a_bench_that_is_not_here_is_the_shipped_one_in_its_name(tmp_path):
+    for real in (Hub("far", "some/task", PINNED), Folder(str(tmp_path / "gone"), "far")):
+        bench = stand_in(Bench("b", [real]), 8)
+        assert bench.tasks[0].name == "far" and len(bench.tasks[0].load().queries) == 300
 
 
 def test_what_comes_from_the_hub_is_replaced_wherever_it_stands():
@@ -82,8 +155,19 @@ def test_a_batch_is_never_made_larger():
 
 
 def test_nothing_that_stood_in_has_the_name_of_the_real_thing():
-    for shape in SHAPES:
-        assert content(stand_in(hub(shape=shape), 8)) != content(hub(shape=shape))
+    real = [hub(shape=shape) for shape in SHAPES]
+    real += [ModelTeacher("some/teacher", PINNED, dim=64), Hub("task", "some/task", PINNED)]
+    real += [EndpointTeacher("name", url="http://127.0.0.1:1/v1", dim=64)]
+    for one in real:
+        assert content(stand_in(one, 8)) != content(one)
+    # the same rows as a source, as a file of one's own, and as the same tokenizer's tokens
+    sample = str(asset("demo/scitldr.jsonl.gz"))
+    for gone, there in (
+        (hub(limit=9), Source("s", SHAPES["pairs"], path=sample, limit=9)),
+        (Source("s", tokens="x/y", limit=9), Source("s", tokens="bert-base-uncased", limit=9)),
+    ):
+        assert content(stand_in(gone, 8)) != content(there)
+        assert stand_in(gone, 8).fingerprint() != there.fingerprint()
 
 
 def test_a_random_backbone_has_the_real_one_s_shape_and_the_shipped_tokenizer():
