@@ -96,7 +96,7 @@ class Contrastive:
             work=work,
             check=self.dev.check(model, work.run.machine) if self.dev else None,
         )
-        facts = lineage(parent, tables, report) | {"seed": self.seed, "training": trained}
+        facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
         return work.save(lambda folder: save_dense(model, folder), facts)
 
     def _check(self, tables: list[Table]) -> None:

@@ -32,6 +32,7 @@ from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
+from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.gather import gathered
 from trivet.training.settings import Fit, Prepared
@@ -140,16 +141,10 @@ class Distill:
             work=work,
             check=self.dev.check(model, machine) if self.dev else None,
         )
-        known = {*parent.manifest.get("in_domain", []), *self.teacher.in_domain()}
-        facts = {
-            "seed": self.seed,
-            "training": trained,
-            "teacher": self._facts(taught, dim) | {"seconds": round(seconds, 1)},
-            "trained_on": [*parent.manifest.get("trained_on", []), *taught],
-            "rows": {table.name: len(table) for table in tables},
-            "decontamination": report,
-            "in_domain": sorted(known | set(report["in_domain"] if report else [])),
-        }
+        facts = lineage(parent, batches.tables, report)
+        known = {*facts["in_domain"], *self.teacher.in_domain()}
+        facts |= {"seed": self.seed, "training": trained, "in_domain": sorted(known)}
+        facts["teacher"] = self._facts(taught, dim) | {"seconds": round(seconds, 1)}
         return work.save(lambda folder: save_dense(model, folder), facts)
 
     def _facts(self, taught: dict[str, Taught], dim: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -66,7 +67,7 @@ def tuned(tmp_path, source, loss, shorter=None, facts=None):
     parent = Start(backbone=Fresh(SHAPE)).run(None, work(tmp_path, "start"))
     parent.manifest.update(facts or {})
     stage = Finetune(
-        data=Mixture([source], epochs=40),
+        data=source if isinstance(source, Mixture) else Mixture([source], epochs=40),
         loss=loss,
         shorter=shorter,
         optim=AdamW(lr=3e-3, schedule=Schedule(warmup=0.1)),
@@ -96,6 +97,14 @@ def test_what_the_parent_has_seen_its_child_has(tmp_path, triplets):
     made, _ = tuned(tmp_path, triplets, InfoNCE(), facts=facts)
     assert made.manifest["trained_on"] == ["pairs", "triplets"]
     assert made.manifest["in_domain"] == ["scifact"]
+
+
+def test_a_source_too_small_for_a_batch_is_not_named_among_what_was_trained_on(tmp_path, triplets):
+    few = dataclasses.replace(triplets, name="few", limit=15)
+    mixture = Mixture([triplets, few], epochs=2, skip_small=True)
+    made, _ = tuned(tmp_path, mixture, InfoNCE())
+    assert made.manifest["trained_on"] == ["triplets"]
+    assert made.manifest["rows"] == {"triplets": 16}
 
 
 def test_rows_that_the_loss_cannot_use_are_refused(tmp_path, triplets, scored):
