@@ -32,7 +32,7 @@ VALUES = [  # section, path in the recipe, 17M, 32M
     ("1.2 table 2", "pretrain.fit.batch", 24_576, 12_288),
     ("1.2", "pretrain.data.order", "sequential", "sequential"),
     ("5b", "pretrain.data.epochs", 1, 1),
-    ("5b", "pretrain.temperature", 0.02, 0.02),
+    ("5b", "pretrain.loss.temperature", 0.02, 0.02),
     ("5b", "pretrain.optim.weight_decay", 0.01, 0.01),
     ("5b", "pretrain.optim.beta1", 0.9, 0.9),
     ("5b", "pretrain.optim.beta2", 0.999, 0.999),
@@ -176,7 +176,8 @@ def test_an_ablation_holds_the_rates_and_the_batch_of_table_2(name):
 # Every value that the table above does not have says where it is from, or why it is ours.
 
 FILES = [
-    "exp/edge17m", "exp/edge32m", "stage/start", "stage/pretrain", "optim/adamw",
+    "exp/edge17m", "exp/edge32m", "stage/start", "stage/pretrain",
+    "loss/infonce", "optim/adamw",
     "backbone/ettin17m", "backbone/ettin32m", "data/pretrain197m", "data/family/synthetic",
     "data/family/nomic", "data/family/bge-m3", "data/family/cornstack",
 ]  # fmt: skip
