@@ -2,8 +2,8 @@
 
 Sections are those of the facts they were typed from: 1.0 to 1.4 are mxbai-edge-colbert-v0 (arXiv
 2510.14880, tables 1, 2, 14 and 15), 4a is LEAF (arXiv 2509.12539), 5a is table 7 of
-nomic-embed-text (arXiv 2402.01613), 5b is the ModernBERT runs of contrastors, the report's framework. LEAF and
-contrastors fill what the report leaves open.
+nomic-embed-text (arXiv 2402.01613), 5b is the ModernBERT runs of contrastors, the report's
+framework. LEAF and contrastors fill what the report leaves open.
 """
 
 from __future__ import annotations
