@@ -111,10 +111,7 @@ def stand_in(config: Any, batch: int, _made: dict[int, Any] | None = None) -> An
 
 def _replaced(config: Any, batch: int, made: dict[int, Any]) -> Any:
     if isinstance(config, Source):
-        if not _is_here(config):
-            return _source(config, batch)
-        few = _BATCHES * batch
-        return dataclasses.replace(config, limit=min(config.limit or few, few))
+        return _source(config, batch)
     if isinstance(config, Pretrained):
         return config if config.hub is None else _random(config)
     if isinstance(config, Fresh):
@@ -150,7 +147,11 @@ def _is_here(source: Source) -> bool:
     return source.hub is None and there
 
 
-def _source(source: Source, batch: int) -> StandIn:
+def _source(source: Source, batch: int) -> Source:
+    """Its first rows, if it is here, or as many of the sample's."""
+    count = min(source.limit or _BATCHES * batch, _BATCHES * batch)
+    if _is_here(source):
+        return dataclasses.replace(source, limit=count)
     plain = Columns(query="query", positive="positive")  # as a BEIR folder's
     tokens = None if source.tokens is None else _TOKENIZER
     return StandIn(
@@ -161,7 +162,7 @@ def _source(source: Source, batch: int) -> StandIn:
         prompts=source.prompts,
         side=source.side,
         sentences=source.sentences,
-        limit=min(source.limit or _BATCHES * batch, _BATCHES * batch),
+        limit=count,
         in_domain=source.in_domain,
     )
 

@@ -68,12 +68,16 @@ def test_a_source_of_any_kind_has_rows_of_its_shape(tmp_path, shape):
 
 def test_what_is_on_this_machine_stays(tmp_path):
     place = str(tmp_path)
-    for here in (
+    for source in (
         Source("s", columns=SHAPES["pairs"], path=place),
-        Source("s", columns=SHAPES["pairs"], path=[place, place]),
-        Source("s", beir=place),
+        Source("s", columns=SHAPES["pairs"], path=[place, place], limit=9),
+        Source("s", beir=place, limit=999),
         Source("s", tokens=place),
         Source("s", tokens="bert-base-uncased"),
+    ):
+        first = min(64, source.limit or 64)  # rows: a teacher would read all of them
+        assert stand_in(source, 8) == dataclasses.replace(source, limit=first)
+    for here in (
         Pretrained(path=place),
         ModelTeacher(place),
         ModelTeacher("some_package:model"),
