@@ -90,8 +90,8 @@ class StandInTeacher:
         self, texts: Sequence[str], side: str, parts: Parts, machine: Machine
     ) -> Iterator[Shard]:
         """The same for a text on either side, on every machine."""
-        for rows in parts:
-            yield Shard(torch.tensor(rows), torch.stack([self._of(texts[i]) for i in rows]), 0)
+        for part in parts:
+            yield Shard(torch.tensor(part), torch.stack([self._of(texts[i]) for i in part]), 0)
 
     def in_domain(self) -> list[str]:
         """It has seen nothing."""
@@ -168,9 +168,9 @@ def _source(source: Source, batch: int) -> Source:
 
 def _teacher(teacher: ModelTeacher | EndpointTeacher) -> Any:
     """The teacher, if it is here, or one of as many dimensions."""
-    if isinstance(teacher, ModelTeacher):
-        if ":" in teacher.model or Path(teacher.model).expanduser().is_dir():
-            return teacher
+    here = ":" in teacher.model or Path(teacher.model).expanduser().is_dir()
+    if isinstance(teacher, ModelTeacher) and here:
+        return teacher
     if teacher.dim is None:
         what = "its dimensions are not known without it"
         raise ConfigError(what, where=teacher.model, fix="Set the teacher's dim")
