@@ -1,6 +1,6 @@
 """Stage 3, distillation: the student's vector of a text comes to lie where the teacher's lies.
 
-The third stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, tables 4, 14 and 15):
+The third stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, tables 14 and 15):
 texts alone, queries and passages, and no relation between them. The teacher reads each text once.
 """
 

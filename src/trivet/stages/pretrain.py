@@ -1,8 +1,8 @@
 """Stage 1, contrastive pretraining: query and document of a pair find each other in the batch.
 
 The first stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, tables 1 and 2):
-in-batch InfoNCE on very many pairs in very large batches, every batch from one source, sources one
-after another by default.
+in-batch InfoNCE on very many pairs in very large batches, every batch from one source,
+sources one after another by default.
 """
 
 from __future__ import annotations
