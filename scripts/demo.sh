@@ -17,9 +17,10 @@ say "2/6  The start: three of all-MiniLM-L6-v2's six layers, untrained"
 start=$("$trivet" train +exp=demo until=start out="$out" | tail -n 1)
 measure --model "$start" --label "untrained start"
 say "3/6  Stage 1, pretraining on SciTLDR and SciFact's train split: contrast, in-batch negatives"
-pretrained=$("$trivet" train +exp=demo until=pretrain out="$out" | tail -n 1)
-say "4/6  Stage 2, fine-tuning on negatives that the model itself and BM25 find"
-"$trivet" mine --pairs src/trivet/assets/demo/scifact --model "$pretrained" --out "$out" mine.number=2
+"$trivet" train +exp=demo until=pretrain out="$out" | tail -n 1
+say "4/6  Stage 2, fine-tuning on negatives that BM25 finds, and random ones"
+"$trivet" mine --pairs src/trivet/assets/demo/scifact --out "$out" mine.number=2 mine.judge=null \
+  ~mine.miners.dense mine.miners.bm25.share=0.7   # with a GPU: --model MODEL, judged
 cp "$(ls -t "$out"/artifacts/negatives-*/rows.jsonl.zst | head -n 1)" "$out/mined.jsonl.zst"
 tuned=$("$trivet" train +exp=demo until=finetune out="$out" | tail -n 1)
 measure --model "$tuned" --label "pretrained and fine-tuned"
