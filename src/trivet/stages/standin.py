@@ -21,7 +21,7 @@ from trivet.bench.folder import Folder
 from trivet.bench.hub import Hub
 from trivet.core.errors import ConfigError
 from trivet.core.hashing import file_digest, json_digest, text_number
-from trivet.core.machine import Machine, bf16_units
+from trivet.core.machine import Machine
 from trivet.core.places import asset, config_folder
 from trivet.core.tables import rows
 from trivet.data.columns import Columns
@@ -122,8 +122,7 @@ def _replaced(config: Any, batch: int, made: dict[int, Any]) -> Any:
     if isinstance(config, Hub | Folder):
         return _task(config)
     if isinstance(config, Fit):
-        fast = config.precision if bf16_units("cpu") else "fp32"
-        return dataclasses.replace(config, batch=min(batch, config.batch), precision=fast)
+        return dataclasses.replace(config, batch=min(batch, config.batch))
     if isinstance(config, list):
         return [stand_in(item, batch, made) for item in cast("list[Any]", config)]
     if isinstance(config, Mapping):

@@ -8,7 +8,7 @@ from trivet.retrieval.cache import Cache
 def kept(tmp_path):
     for name in ("a", "b"):
         cache = Cache(folder=str(tmp_path))
-        cache.collect({"kind": "dense", "model": name}, 0, lambda numbers: [])
+        cache.collect({"kind": "dense", "model": name, "model_key": name}, 0, lambda numbers: [])
         cache._held[0].close()
     return tmp_path
 
