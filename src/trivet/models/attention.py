@@ -33,7 +33,8 @@ def attention(
     """Plain products for short texts trained in bf16 on a CPU, the fused ones elsewhere."""
     short = query.shape[2] <= LONGEST_PLAIN and query.shape[1] == key.shape[1]
     on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    if not (on_cpu and short and torch.is_grad_enabled()):
+    causal = attention_mask is None and bool(getattr(module, "is_causal", False))
+    if causal or not (on_cpu and short and torch.is_grad_enabled()):
         out, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )

@@ -18,7 +18,7 @@ from trivet.core.errors import ConfigError
 from trivet.core.ragged import Ragged
 from trivet.models.tokens import Tokenizer
 
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "last"]
 
 
 class Dense(nn.Module):
@@ -38,6 +38,8 @@ class Dense(nn.Module):
         self.encoder, self.tokenizer = encoder, tokenizer
         self.pooling: Pooling = pooling
         self.normalize, self.budget = normalize, budget
+        if pooling == "last":
+            encoder.config.use_cache = False  # a decoder would keep the keys and values of a text
 
     @property
     def dim(self) -> int:
@@ -72,7 +74,8 @@ class Dense(nn.Module):
             return self._pool(out.last_hidden_state, mask)
         out = self.encoder(input_ids=ids, attention_mask=attended, output_hidden_states=True)
         states = out.hidden_states  # the embeddings and each layer, the last one normed already
-        norm = getattr(self.encoder, "final_norm", None) or nn.Identity()
+        norms = (getattr(self.encoder, name, None) for name in ("final_norm", "norm"))
+        norm = next(filter(None, norms), nn.Identity())
         named = [states[i] if i == len(states) - 1 else norm(states[i]) for i in layers]
         return torch.stack([self._pool(hidden, mask) for hidden in named], dim=1)  # (b, K, D)
 
@@ -80,6 +83,9 @@ class Dense(nn.Module):
         """(b, D) from token vectors (b, L, D) and the tokens that are there (b, L)."""
         if self.pooling == "cls":
             pooled = hidden[:, 0]
+        elif self.pooling == "last":
+            last = mask.sum(1) - 1  # (b,)
+            pooled = hidden[torch.arange(len(last), device=last.device), last]
         else:
             weights = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)  # (b, L)
             pooled = torch.einsum("bl,bld->bd", weights, hidden)

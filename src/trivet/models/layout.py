@@ -20,6 +20,7 @@ EXTRA = "trivet.json"
 _POOLING: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
 }
 
 
@@ -62,7 +63,7 @@ def save_dense(model: Dense, folder: Path) -> None:
         },
     )
     modes = {mode: name == model.pooling for mode, name in _POOLING.items()}
-    others = ("max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    others = ("max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens")
     (folder / "1_Pooling").mkdir()
     write_plain(
         folder / "1_Pooling" / "config.json",
@@ -123,7 +124,7 @@ def _read_pooling(path: Path) -> Pooling:
         chosen = [str(config["pooling_mode"])]
     else:
         chosen = [name for name, used in config.items() if name[:13] == "pooling_mode_" and used]
-    known = {**_POOLING, "mean": "mean", "cls": "cls"}
+    known = {**_POOLING, "mean": "mean", "cls": "cls", "lasttoken": "last"}
     if len(chosen) != 1 or chosen[0] not in known:
         what = f"pooling {' and '.join(chosen) or 'is not named'}"
         raise ArtifactError(what, where=str(path), fix=nearest("", known))

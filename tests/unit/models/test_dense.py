@@ -4,7 +4,7 @@ import yaml
 
 from trivet.core.errors import ArtifactError, ConfigError
 from trivet.core.places import config_folder
-from trivet.models.attention import plain
+from trivet.models.attention import attention, plain
 from trivet.models.backbone import Fresh, Pretrained, keep_layers
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
@@ -28,6 +28,17 @@ MODERN = {
     "global_attn_every_n_layers": 2,
     "pad_token_id": 0,
 }
+DECODER = {
+    "model_type": "qwen3",
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "pad_token_id": 0,
+}
 TEXTS = ["one", "a few more words here", "and a text that goes on for quite a while, " * 5]
 
 
@@ -45,11 +56,14 @@ def vectors(model: Dense, side="document", budget=10_000):
     return model(model.tokenizer(TEXTS, side).ids)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_sentence_transformers_gives_the_same_vectors(pooling, tmp_path):
+@pytest.mark.parametrize(
+    ("pooling", "shape"), [("mean", SHAPE), ("cls", SHAPE), ("last", SHAPE), ("last", DECODER)]
+)
+def test_sentence_transformers_gives_the_same_vectors(pooling, shape, tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    model = dense(pooling, {"query": "ask: ", "document": "say: "})
+    shape = shape | {"initializer_range": 0.3}  # so that what is pooled matters
+    model = dense(pooling, {"query": "ask: ", "document": "say: "}, shape=shape)
     save_dense(model, tmp_path)
     theirs = SentenceTransformer(str(tmp_path), device="cpu")
     for side in ("query", "document"):
@@ -64,8 +78,8 @@ def test_micro_batches_do_not_change_vectors():
     torch.testing.assert_close(vectors(model, budget=1), vectors(model), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, MODERN], ids=["bert", "modernbert"])
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("shape", [SHAPE, MODERN, DECODER], ids=lambda s: s["model_type"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 @torch.no_grad()
 def test_the_vector_of_a_layer_is_that_of_a_model_cut_to_it(shape, pooling):
     shape = shape | {"initializer_range": 0.3}  # so that layers differ
@@ -161,3 +175,12 @@ def test_plain_attention_equals_the_fused_one_forward_and_backward():
     grads = [torch.autograd.grad(out.sin().sum(), (q, k, v)) for out in (mine, theirs)]
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_a_decoder_looks_back_only_where_plain_products_would_be_faster():
+    module = torch.nn.Identity()
+    module.is_causal = True
+    q, k, v = (torch.randn(1, 2, 5, 4).bfloat16() for _ in range(3))
+    whole, _ = attention(module, q, k, v, None)  # (1, L, H, D)
+    first, _ = attention(module, q[:, :, :2], k[:, :, :2], v[:, :, :2], None)
+    torch.testing.assert_close(whole[:, :2], first, atol=1e-2, rtol=0)
