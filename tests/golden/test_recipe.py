@@ -175,6 +175,7 @@ def test_the_losses_and_the_head_are_the_report_s(exp):
     assert isinstance(stages["finetune"].loss, Angle)  # 1.3
     assert isinstance(stages["distill"].loss, L2)  # 1.4
     assert not stages["distill"].loss.squared  # 1.4 leaves it open; 4a
+    assert stages["finetune"].lengths == {"query": 510, "document": 510}  # 5b: 512 in all
     assert stages["distill"].lengths == {"query": 510, "document": 510}  # 4a: 512 in all
     assert isinstance(stages["distill"].head, TwoLayer)  # 1.4
     layers = [type(part) for part in stages["distill"].head.make(256, 1024).modules()]

@@ -85,7 +85,7 @@ class Stella:
     """The weighted sum of the three."""
 
     cosine: float = 10.0
-    """Weight of the direction."""
+    """Weight of the direction; 0 lets the student have dimensions of its own, without a head."""
     similarity: float = 200.0
     """Weight of the similarities."""
     ranking: float = 20.0
@@ -105,12 +105,12 @@ class Stella:
             raise ConfigError("sizes must be at least 1", where="dims", fix="Or leave it null")
 
     def __call__(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """(B, D) and (B, D) to one number."""
+        """(B, D) and (B, E) to one number; D is E wherever the direction counts."""
         dims = self.dims or [student.shape[1]]
         if max(dims) > student.shape[1]:
             what = f"the vectors have {student.shape[1]} dimensions, not {max(dims)}"
             raise ConfigError(what, where="dims")
-        total = self.cosine * cosine(student, teacher)
+        total = self.cosine * cosine(student, teacher) if self.cosine else student.new_zeros(())
         for dim in dims:
             short = student[:, :dim]  # (B, dim), made unit vectors again below
             total = total + self.similarity / len(dims) * similarity(short, teacher)

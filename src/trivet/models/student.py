@@ -68,11 +68,21 @@ class Student(nn.Module):
     """Encoder, pooling, head, and unit vectors where the teacher's are."""
 
     def __init__(
-        self, model: Dense, head: Head | None, dim: int, *, normalize: bool, seed: int
+        self,
+        model: Dense,
+        head: Head | None,
+        dim: int,
+        *,
+        normalize: bool,
+        seed: int,
+        any_size: bool = False,
     ) -> None:
-        """Train `model` in place; `seed` draws the head. Without one the sizes must agree."""
+        """Train `model` in place; `seed` draws the head.
+
+        Without a head the sizes must agree, unless the loss compares texts with texts only.
+        """
         super().__init__()
-        if head is None and model.dim != dim:
+        if head is None and model.dim != dim and not any_size:
             raise ConfigError(
                 f"the student has {model.dim} dimensions, the teacher {dim}",
                 where="head",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -22,9 +22,11 @@ from trivet.losses.matryoshka import Matryoshka
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
 from trivet.optim.adamw import OptimizerConfig
+from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, judge, preparer, show
+from trivet.stages.lengths import read_longer
 from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
@@ -44,6 +46,8 @@ class Contrastive:
     """The optimiser and its schedule."""
     fit: Fit
     """Batch, steps, precision, checkpoints."""
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    """Content tokens of `query` and `document` from here on; what is not given stays as it was."""
     clean: Clean | None = None
     """Decontamination against the benches that will be reported."""
     dev: Dev | None = None
@@ -53,6 +57,7 @@ class Contrastive:
 
     def __post_init__(self) -> None:
         """Cross-field rules."""
+        check_sides(self.lengths, {})
         if self.fit.batch < 2 and not isinstance(self.loss, Cosent):
             raise ConfigError("in-batch negatives need at least 2 rows", where="fit.batch")
 
@@ -68,6 +73,7 @@ class Contrastive:
         if parent is None:
             raise ConfigError("a parent is required", where=work.stage)
         model = load_dense(parent.path, budget=work.run.machine.micro_tokens)
+        read_longer(model, self.lengths)
         tables = [source.open(work.run.cache) for source in self.data.sources]
         self._check(tables)
         tables, report = self.clean(tables) if self.clean else (tables, None)

@@ -23,15 +23,17 @@ from trivet.core.run import Work
 from trivet.core.schema import content
 from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
+from trivet.losses.stella import Stella
 from trivet.mining.teachers import Teacher
 from trivet.mining.vectors import Taught, teach
 from trivet.models.dense import Dense
-from trivet.models.layout import load_dense, position_limit, save_dense
+from trivet.models.layout import load_dense, save_dense
 from trivet.models.student import Head, Student
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
+from trivet.stages.lengths import read_longer
 from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.gather import gathered
@@ -105,10 +107,7 @@ class Distill:
             tables=tables,
         )
         model = load_dense(parent.path, budget=machine.micro_tokens)
-        if self.lengths:  # as far as the encoder goes, not only as far as it has been used
-            model.tokenizer.limit = position_limit(model.encoder)
-            model.tokenizer.lengths |= self.lengths
-        _check_lengths(model)
+        read_longer(model, self.lengths)
         dim = taught[tables[0].name].dim
         student = Student(
             model,
@@ -116,6 +115,7 @@ class Distill:
             dim,
             normalize=self.teacher.normalize,
             seed=derive(self.seed, "head"),
+            any_size=isinstance(self.loss, Stella) and not self.loss.cosine,
         )
         _show(batches[0], model)
 
@@ -151,14 +151,6 @@ class Distill:
         """What the manifest says of the teacher."""
         truncated = {name: found.truncated() for name, found in taught.items()}
         return {"made_by": content(self.teacher), "dim": dim, "truncated": truncated}
-
-
-def _check_lengths(model: Dense) -> None:
-    tokenizer = model.tokenizer
-    for side, length in tokenizer.lengths.items():
-        if tokenizer.total(side) - tokenizer.specials < length:
-            what = f"{length} content tokens do not fit the encoder's {tokenizer.limit} positions"
-            raise ConfigError(what, where=f"lengths.{side}", fix="Take fewer")
 
 
 def _texts(batch: Batch) -> dict[str, list[str]]:

@@ -113,7 +113,9 @@ def _totals(mixture: Mixture, fit: Any) -> Iterator[str]:
     if small and mixture.skip_small:
         yield f"  left out, for less than one batch: {', '.join(small)}"
     if missing:
-        yield f"  rows and steps: known when {', '.join(missing)} have been read"
+        most = [one.limit if one.expected is None else one.expected for one in mixture.sources]
+        bound = "" if None in most else f"; at most {sum(one or 0 for one in most):,} rows"
+        yield f"  rows and steps: known when {', '.join(missing)} have been read{bound}"
         return
     yield f"  rows: {rows:,}" + (f" of {reported:,} published" if reported != rows else "")
     if fit:

@@ -103,11 +103,15 @@ def correlation(one, other):
     return float(torch.corrcoef(torch.stack([one, other]))[0, 1])
 
 
-@pytest.mark.parametrize("loss", [L2(False), Stella()], ids=["l2", "stella"])
+@pytest.mark.parametrize(
+    ("loss", "head"),
+    [(L2(False), Linear()), (Stella(), Linear()), (Stella(cosine=0.0), None)],
+    ids=["l2", "stella", "similarities, in 32 dimensions for the teacher's 48"],
+)
 def test_the_student_moves_towards_its_teacher_and_without_its_head(
-    tmp_path, parent, teacher, loss
+    tmp_path, parent, teacher, loss, head
 ):
-    made = stage([texts(tmp_path)], teacher, loss=loss, head=Linear(), epochs=8).run(
+    made = stage([texts(tmp_path)], teacher, loss=loss, head=head, epochs=8).run(
         parent, work(tmp_path, "distill")
     )
     found = losses(tmp_path)

@@ -21,6 +21,7 @@ from trivet.losses.espresso import Espresso
 from trivet.losses.infonce import InfoNCE
 from trivet.losses.matryoshka import Matryoshka
 from trivet.models.backbone import Fresh
+from trivet.models.layout import load_dense
 from trivet.optim.adamw import AdamW
 from trivet.optim.schedule import Schedule
 from trivet.stages.finetune import Finetune
@@ -63,7 +64,7 @@ def scored(tmp_path):
     return Source("scored", Columns(query="q", documents="d", scores="s"), path=str(path))
 
 
-def tuned(tmp_path, source, loss, shorter=None, facts=None):
+def tuned(tmp_path, source, loss, shorter=None, facts=None, **options):
     parent = Start(backbone=Fresh(SHAPE)).run(None, work(tmp_path, "start"))
     parent.manifest.update(facts or {})
     stage = Finetune(
@@ -72,6 +73,7 @@ def tuned(tmp_path, source, loss, shorter=None, facts=None):
         shorter=shorter,
         optim=AdamW(lr=3e-3, schedule=Schedule(warmup=0.1)),
         fit=Fit(batch=16, precision="fp32", log_every=1),
+        **options,
     )
     stage.accept(True)
     made = stage.run(parent, work(tmp_path, "finetune"))
@@ -90,6 +92,13 @@ def test_it_learns_from_negatives_whole_and_shorter(tmp_path, triplets, loss, sh
 def test_it_learns_an_order_of_scored_pairs(tmp_path, scored):
     _, losses = tuned(tmp_path, scored, Cosent())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_it_may_read_more_of_a_text_than_its_parent_did(tmp_path, triplets):
+    made, _ = tuned(tmp_path, triplets, InfoNCE(), lengths={"document": 200})
+    assert load_dense(made.path).tokenizer.lengths == {"query": 126, "document": 200}
+    with pytest.raises(ConfigError, match="999 content tokens do not fit"):
+        tuned(tmp_path / "other", triplets, InfoNCE(), lengths={"query": 999})
 
 
 def test_what_the_parent_has_seen_its_child_has(tmp_path, triplets):

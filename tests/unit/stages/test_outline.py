@@ -109,3 +109,5 @@ def test_what_has_no_batch_is_named_where_it_is_left_out(skip):
 def test_sums_are_not_guessed():
     said = "rows and steps: known when the sources have been read"
     assert end(Mixture([hub("a", rows=250), hub("b")])) == [said]
+    bounded = Mixture([hub("a", rows=250), hub("b", limit=40)])
+    assert end(bounded) == [f"{said}; at most 290 rows"]

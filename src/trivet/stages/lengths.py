@@ -1,0 +1,20 @@
+"""How much of a text a model reads from a stage on."""
+
+from __future__ import annotations
+
+from trivet.core.errors import ConfigError
+from trivet.models.dense import Dense
+from trivet.models.layout import position_limit
+
+
+def read_longer(model: Dense, lengths: dict[str, int]) -> None:
+    """Set content lengths: as far as the encoder goes, not only as far as it has been used."""
+    if not lengths:
+        return
+    tokenizer = model.tokenizer
+    tokenizer.limit = position_limit(model.encoder)
+    tokenizer.lengths |= lengths
+    for side, length in tokenizer.lengths.items():
+        if tokenizer.total(side) - tokenizer.specials < length:
+            what = f"{length} content tokens do not fit the encoder's {tokenizer.limit} positions"
+            raise ConfigError(what, where=f"lengths.{side}", fix="Take fewer")
