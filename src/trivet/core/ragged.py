@@ -65,6 +65,11 @@ class Ragged:
             return Ragged(self.values[:0], self.offsets[:1])
         return Ragged.of([parts[i] for i in rows.tolist()])
 
+    def part(self, start: int, stop: int) -> Ragged:
+        """Rows from one on to before another."""
+        offsets = self.offsets[start : stop + 1]
+        return Ragged(self.values[int(offsets[0]) : int(offsets[-1])], offsets - offsets[0])
+
     def pad(self, value: int | float = 0) -> tuple[Tensor, Tensor]:
         """The rows side by side, filled up to the longest, and the mask of what is real."""
         lengths = self.lengths

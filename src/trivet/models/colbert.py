@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trivet.core.buckets import buckets
-from trivet.core.ragged import Ragged
+from trivet.core.ragged import Ragged, concatenate
 from trivet.models.heads import Projection
 from trivet.models.tokens import Tokenizer
 
@@ -55,50 +55,57 @@ class ColBERT(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, tokens: Ragged, side: str) -> Ragged:
-        """Vectors of the tokens of N texts, in the order given."""
-        expanded = self._expanded(tokens) if side == "query" else tokens
-        groups = buckets(expanded.lengths, self.budget)
-        found: list[Tensor] = [torch.empty(0)] * len(tokens)
-        for group in groups:
-            rows = expanded.select(group).to(self.device)
-            vectors = self._encode(rows, tokens.lengths[group].to(self.device))
-            for row, bag in zip(group.tolist(), vectors, strict=True):
-                found[row] = bag
-        out = Ragged.of(found) if found else Ragged(torch.empty(0, self.dim), tokens.offsets)
-        return self._kept(out, expanded) if side == "document" else out
+        """Vectors of the tokens of N texts of one side, in the order given."""
+        return self.vectors(self.marked(tokens, side))
+
+    def marked(self, tokens: Ragged, side: str) -> Ragged:
+        """What the encoder reads of some texts: (T, 3), the token, is it seen, has it a vector.
+
+        Queries are filled up with mask tokens to their full length, where they are expanded; of
+        documents some tokens get no vector. Texts of both sides may then be encoded together.
+        """
+        ids = tokens.values
+        if side == "query" and self.expansion != "none" and len(tokens):
+            return self._expanded(tokens)
+        keep = torch.ones_like(ids)
+        if side == "document" and self.skip:
+            keep = (~torch.isin(ids, torch.tensor(self.skip, device=ids.device))).to(ids.dtype)
+        return Ragged(torch.stack([ids, torch.ones_like(ids), keep], -1), tokens.offsets)
+
+    def vectors(self, marked: Ragged) -> Ragged:
+        """Vectors of texts that `marked` made, of both sides at once or of one, in their order."""
+        if len(marked) == 0:
+            return Ragged(torch.empty(0, self.dim), marked.offsets)
+        groups = buckets(marked.lengths, self.budget)
+        parts = [self._encode(marked.select(group).to(self.device)) for group in groups]
+        return concatenate(parts).select(torch.argsort(torch.cat(groups)))
 
     def _expanded(self, tokens: Ragged) -> Ragged:
-        """Queries filled up with mask tokens to their full length."""
-        if self.expansion == "none" or len(tokens) == 0:
-            return tokens
         full = self.tokenizer.total("query")
         inner = self.tokenizer.inner
         known = (inner.mask_token_id, inner.eos_token_id, inner.pad_token_id, 0)
         mask = next(int(token) for token in known if token is not None)  # PyLate's choice, too
-        return Ragged.of([F.pad(row, (0, max(0, full - len(row))), value=mask) for row in tokens])
+        seen = int(self.expansion == "mask_attend")
+        rows: list[Tensor] = []
+        for row in tokens:
+            more = max(0, full - len(row))
+            columns = [F.pad(row, (0, more), value=mask)]
+            columns += [F.pad(torch.ones_like(row), (0, more), value=v) for v in (seen, 1)]
+            rows.append(torch.stack(columns, -1))  # (L, 3)
+        return Ragged.of(rows)
 
-    def _encode(self, rows: Ragged, seen: Tensor) -> Ragged:
-        """Normalised vectors; only the first `seen` tokens of a row are attended to."""
-        ids, mask = rows.pad(self.tokenizer.pad)  # (b, L), (b, L)
-        attended = mask
-        if self.expansion != "mask_attend":
-            places = torch.arange(ids.shape[1], device=ids.device)[None]
-            attended = mask & (places < seen[:, None])
+    def _encode(self, rows: Ragged) -> Ragged:
+        """Normalised vectors of one micro-batch."""
+        columns, mask = rows.pad(0)  # (b, L, 3), (b, L)
+        ids = columns[..., 0].masked_fill(~mask, self.tokenizer.pad)
+        seen = mask & columns[..., 1].bool()
         hidden = self.encoder(
-            input_ids=ids, attention_mask=None if bool(attended.all()) else attended.long()
+            input_ids=ids, attention_mask=None if bool(seen.all()) else seen.long()
         ).last_hidden_state  # (b, L, H)
-        vectors = F.normalize(self.head(hidden[mask]).float(), dim=-1)  # (T, D)
-        return Ragged(vectors, rows.offsets)
-
-    def _kept(self, vectors: Ragged, tokens: Ragged) -> Ragged:
-        """Without the tokens that get no vector."""
-        if not self.skip:
-            return vectors
-        keep = ~torch.isin(tokens.values, torch.tensor(self.skip))  # (T,)
-        owner = torch.repeat_interleave(torch.arange(len(tokens)), tokens.lengths)
-        lengths = torch.bincount(owner[keep], minlength=len(tokens))
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        return Ragged(vectors.values[keep.to(vectors.values.device)], offsets)
+        kept = mask & columns[..., 2].bool()
+        vectors = F.normalize(self.head(hidden[kept]).float(), dim=-1)  # (T, D)
+        lengths = kept.sum(1)
+        return Ragged(vectors, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
 
 
 def add_markers(encoder: Any, inner: Any, query: str = "[Q] ", document: str = "[D] ") -> Markers:

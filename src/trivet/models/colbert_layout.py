@@ -44,7 +44,7 @@ def save_colbert(model: ColBERT, folder: Path) -> None:
     write_plain(folder / "modules.json", modules)
     write_plain(
         folder / "sentence_bert_config.json",
-        {"max_seq_length": max(totals.values()), "do_lower_case": False},
+        {"max_seq_length": max(totals.values()), "do_lower_case": tokenizer.lower},
     )
     write_plain(
         folder / "config_sentence_transformers.json",
@@ -86,10 +86,14 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
     if settings.get("do_query_expansion", True):
         expansion = "mask_attend" if settings.get("attend_to_expansion_tokens") else "mask"
     words: list[str] = settings.get("skiplist_words", [])
+    extra = read_optional(folder / EXTRA)
+    tokenizer = _tokenizer(inner, settings, extra, position_limit(encoder), folder)
+    reading = read_optional(inside / "sentence_bert_config.json")
+    tokenizer.lower = bool(reading.get("do_lower_case"))
     return ColBERT(
         encoder,
         nn.Sequential(*head),
-        _tokenizer(inner, settings, read_optional(folder / EXTRA), position_limit(encoder), folder),
+        tokenizer,
         expansion=expansion,
         skip=[int(cast("int", inner.convert_tokens_to_ids(word))) for word in words],
         budget=budget,

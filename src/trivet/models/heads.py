@@ -7,12 +7,14 @@ https://arxiv.org/abs/2510.12327.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
-from trivet.core.errors import ArtifactError, nearest
+from trivet.core.errors import ArtifactError, ConfigError, nearest
 from trivet.core.files import read_json, write_json
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -35,20 +37,28 @@ class Projection(nn.Module):
         bias: bool = False,
         activation: nn.Module | None = None,
         residual: bool = False,
+        scale: float | None = None,
+        dropout: float = 0.0,
     ) -> None:
-        """From `inner` to `outer` dimensions; a residual of another size is mapped, too."""
+        """From `inner` to `outer` dimensions; a residual of another size is mapped, too.
+
+        `scale`: what the residual is multiplied by at first; learned. None multiplies nothing.
+        """
         super().__init__()
         self.linear = nn.Linear(inner, outer, bias=bias)
         self.activation = activation or nn.Identity()
         self.has_residual = residual
         self.residual = nn.Linear(inner, outer, bias=False) if residual and inner != outer else None
+        self.scale = None if scale is None or not residual else nn.Parameter(torch.tensor(scale))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, inner) to (…, outer)."""
-        out = self.activation(self.linear(hidden))
+        out = self.dropout(self.activation(self.linear(hidden)))
         if not self.has_residual:
             return out
-        return out + (hidden if self.residual is None else self.residual(hidden))
+        added = hidden if self.residual is None else self.residual(hidden)
+        return out + (added if self.scale is None else self.scale * added)
 
 
 def load_projection(folder: Path) -> Projection:
@@ -80,6 +90,51 @@ def load_projection(folder: Path) -> Projection:
     return made
 
 
+def folded(layer: Projection) -> dict[str, Tensor]:
+    """A layer's weights without a scale of their own: it goes into the residual's map.
+
+    A residual that is the input itself has none; there it goes into the linear map, where nothing
+    but the sum comes out of the layer.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in layer.state_dict().items()}
+    scale = state.pop("scale", None)
+    if scale is None:
+        return state
+    if layer.residual is not None:
+        state["residual.weight"] = state["residual.weight"] * scale
+    elif isinstance(layer.activation, nn.Identity):
+        weight = state["linear.weight"]
+        state["linear.weight"] = weight + (scale - 1) * torch.eye(len(weight), dtype=weight.dtype)
+    else:
+        what = f"a scaled residual beside {type(layer.activation).__name__} has no place in PyLate"
+        raise ConfigError(
+            what, where="head.scale", fix="Set head.scale=null, or widths that differ"
+        )
+    return state
+
+
+def one_map(layers: Sequence[Projection]) -> Projection:
+    """Linear layers on top of each other as the one linear layer that they are."""
+    weight = torch.eye(layers[0].linear.in_features, dtype=torch.float64)
+    bias: Tensor | None = None
+    for layer in layers:
+        if not isinstance(layer.activation, nn.Identity):
+            what = f"a layer with {type(layer.activation).__name__} is not linear"
+            raise ConfigError(what, where="head", fix="Only heads of linear layers can be folded")
+        state = {name: tensor.double() for name, tensor in folded(layer).items()}
+        own = state["linear.weight"]
+        if layer.has_residual:
+            own = own + state.get("residual.weight", torch.eye(len(own), dtype=own.dtype))
+        weight = own @ weight
+        if bias is not None or "linear.bias" in state:
+            passed = own.new_zeros(len(own)) if bias is None else own @ bias
+            bias = passed + state.get("linear.bias", own.new_zeros(len(own)))
+    made = Projection(weight.shape[1], weight.shape[0], bias=bias is not None)
+    found = {"linear.weight": weight} | ({} if bias is None else {"linear.bias": bias})
+    made.load_state_dict({name: tensor.float() for name, tensor in found.items()})
+    return made
+
+
 def save_projection(layer: Projection, folder: Path) -> None:
     """Write one layer into a folder that exists."""
     from safetensors.torch import save_file
@@ -96,5 +151,5 @@ def save_projection(layer: Projection, folder: Path) -> None:
             "use_residual": layer.has_residual,
         },
     )
-    state = {name: tensor.contiguous().cpu() for name, tensor in layer.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in folded(layer).items()}
     save_file(state, folder / "model.safetensors")

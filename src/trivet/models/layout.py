@@ -51,7 +51,8 @@ def save_dense(model: Dense, folder: Path) -> None:
     ]
     write_plain(folder / "modules.json", described)
     write_plain(
-        folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False}
+        folder / "sentence_bert_config.json",
+        {"max_seq_length": longest, "do_lower_case": tokenizer.lower},
     )
     write_plain(
         folder / "config_sentence_transformers.json",
@@ -100,7 +101,8 @@ def load_dense(folder: Path, *, budget: int = 16384) -> Dense:
     settings = read_optional(folder / "config_sentence_transformers.json")
     similarity = settings.get("similarity_fn_name") or "cosine"
     encoder, inner_tokenizer = load_encoder(inner), load_tokenizer(inner)
-    longest = read_optional(inner / "sentence_bert_config.json").get("max_seq_length")
+    reading = read_optional(inner / "sentence_bert_config.json")
+    longest = reading.get("max_seq_length")
     limit = min(int(longest or position_limit(encoder)), position_limit(encoder))
     specials = int(inner_tokenizer.num_special_tokens_to_add())
     lengths = read_optional(folder / EXTRA).get("lengths") or {
@@ -108,7 +110,10 @@ def load_dense(folder: Path, *, budget: int = 16384) -> Dense:
         "document": limit - specials,
     }
     prompts = {"query": "", "document": ""} | dict(settings.get("prompts") or {})
-    tokenizer = Tokenizer(inner_tokenizer, prompts=prompts, lengths=dict(lengths), limit=limit)
+    lower = bool(reading.get("do_lower_case"))
+    tokenizer = Tokenizer(
+        inner_tokenizer, prompts=prompts, lengths=dict(lengths), limit=limit, lower=lower
+    )
     normalize = "Normalize" in names or similarity == "cosine"
     return Dense(encoder, tokenizer, pooling=pooling, normalize=normalize, budget=budget)
 

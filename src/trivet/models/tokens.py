@@ -31,14 +31,16 @@ class Tokenizer:
         lengths: dict[str, int],
         limit: int | None = None,
         markers: dict[str, int] | None = None,
+        lower: bool = False,
     ) -> None:
         """Wrap a fast tokenizer; `limit` is the most tokens in all that the encoder takes.
 
         `markers`: a token for each side that stands after the first one, as ColBERT has them.
+        `lower`: texts and prompts are made lower case first.
         """
         self.inner = inner
         self.prompts, self.lengths, self.limit = prompts, lengths, limit
-        self.markers = markers or {}
+        self.markers, self.lower = markers or {}, lower
         self.specials = int(inner.num_special_tokens_to_add())
         self._lock = threading.Lock()  # the tokenizer keeps its truncation as state
 
@@ -60,9 +62,10 @@ class Tokenizer:
         if not texts:
             return Tokens(Ragged.of([]), 0)
         marker = [self.markers[side]] if side in self.markers else []
+        whole = [prompt + text for text in texts]
         with self._lock:
             out = self.inner(
-                [prompt + text for text in texts],
+                [text.lower() for text in whole] if self.lower else whole,
                 truncation=True,
                 max_length=self.total(side, prompt) - len(marker),
                 return_attention_mask=False,

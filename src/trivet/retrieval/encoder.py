@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -54,8 +55,10 @@ class Encoder(Generic[Model]):
         return self._state["model"]
 
     def use(self, model: Model) -> None:
-        """Search with a model that is in memory already."""
-        self._state["model"] = model
+        """Search with a model that is in memory already; its own settings stay as they are."""
+        shown: Any = copy.copy(model)
+        shown.tokenizer = copy.copy(shown.tokenizer)
+        self._state["model"] = shown
 
     def adapt(self, lengths: dict[str, int], prompts: dict[str, str]) -> None:
         """Use a task's settings where the config gives none."""

@@ -10,8 +10,11 @@ from trivet.bench.evaluate import evaluate
 from trivet.core.errors import ConfigError, nearest
 from trivet.core.machine import Machine, Precision
 from trivet.core.schema import unkeyed
+from trivet.models.colbert import ColBERT
 from trivet.models.dense import Dense
+from trivet.retrieval.colbert import ColbertRetriever
 from trivet.retrieval.dense import DenseRetriever
+from trivet.retrieval.protocol import Retriever
 from trivet.training.settings import Check
 
 
@@ -38,22 +41,26 @@ class Dev:
         if self.every < 1 or (self.patience is not None and self.patience < 1):
             raise ConfigError("every and patience must be at least 1", where="every")
 
-    def check(self, model: Dense, machine: Machine) -> Check:
+    def check(self, model: Dense | ColBERT, machine: Machine) -> Check:
         """The function that training calls."""
         tasks = [task.load() for task in self.bench.tasks]
 
         def measure() -> dict[str, float]:
             totals = dict.fromkeys(self.bench.metrics, 0.0)
             for task in tasks:
-                retriever = DenseRetriever(
-                    model="in training",
-                    precision=self.precision,
-                    machine=dataclasses.replace(machine),
-                )
-                retriever.use(model)
+                retriever = self._retriever(model, dataclasses.replace(machine))
                 found = evaluate(task, retriever, k=100, metrics=self.bench.metrics)
                 for name, value in found.metrics.items():
                     totals[name] += value / len(tasks)
             return totals
 
         return Check(measure, self.metric, self.every, self.patience)
+
+    def _retriever(self, model: Dense | ColBERT, machine: Machine) -> Retriever:
+        if isinstance(model, Dense):
+            dense = DenseRetriever("in training", precision=self.precision, machine=machine)
+            dense.use(model)
+            return dense
+        late = ColbertRetriever("in training", precision=self.precision, machine=machine)
+        late.use(model)
+        return late

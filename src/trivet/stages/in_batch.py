@@ -18,6 +18,7 @@ from trivet.losses.angle import Angle
 from trivet.losses.cosent import Cosent
 from trivet.losses.false_negatives import false_negatives
 from trivet.losses.infonce import InfoNCE, infonce
+from trivet.models.colbert import ColBERT
 from trivet.models.dense import Dense
 from trivet.training.gather import gathered
 from trivet.training.settings import Prepared
@@ -52,7 +53,7 @@ def preparer(model: Dense) -> Callable[[Batch], Prepared]:
         queries = model.tokenizer(batch.queries, "query", batch.prompts.get("query"))
         answers = model.tokenizer(documents, "document", batch.prompts.get("document"))
         labels = None if batch.scores is None else torch.tensor(batch.scores)
-        texts = Texts(_numbers(batch.queries), _numbers(documents), labels)
+        texts = Texts(text_numbers(batch.queries), text_numbers(documents), labels)
         return Prepared(concatenate([queries.ids, answers.ids]), texts)
 
     return prepare
@@ -86,18 +87,22 @@ def judge(loss: InfoNCE | Angle | Cosent, vectors: Tensor, texts: Texts) -> Tens
 def in_batch(vectors: Tensor, texts: Texts) -> InBatch:
     """Gather the documents of all ranks, and find those that are known answers."""
     rows = len(texts.queries)  # B
+    positives, excluded = answers(texts, vectors.device)
+    return InBatch(vectors[:rows], gathered(vectors[rows:]), positives, excluded)
+
+
+def answers(texts: Texts, device: torch.device) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Among the documents of all ranks: the column of each query's positive, (B,), and rows and
+    columns of all that are known to answer it."""
+    rows = len(texts.queries)  # B
     width = len(texts.documents) // rows  # W
     numbers = gathered(texts.documents)  # (N,)
     known = false_negatives(texts.queries, numbers, gathered(texts.queries), numbers[::width])
-    return InBatch(
-        vectors[:rows],
-        gathered(vectors[rows:]),
-        ((torch.arange(rows) + rank() * rows) * width).to(vectors.device),
-        (known[0].to(vectors.device), known[1].to(vectors.device)),
-    )
+    positives = (torch.arange(rows) + rank() * rows) * width
+    return positives.to(device), (known[0].to(device), known[1].to(device))
 
 
-def show(batch: Batch, model: Dense) -> None:
+def show(batch: Batch, model: Dense | ColBERT) -> None:
     """Log one decoded example of each side, so that prompts and lengths can be seen."""
     for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
         prompt = batch.prompts.get(side)
@@ -106,5 +111,6 @@ def show(batch: Batch, model: Dense) -> None:
         log.info("%s of %d tokens: %s", side, len(ids), shown)
 
 
-def _numbers(texts: list[str]) -> Tensor:
+def text_numbers(texts: list[str]) -> Tensor:
+    """A number for every text, equal where the texts are."""
     return torch.tensor([text_number(text) for text in texts])

@@ -93,6 +93,9 @@ def fit(
     if split and not settings.cached:
         fix = f"Set stages.{work.stage}.fit.cached=true"
         raise ConfigError("needs fit.cached", where="machine.shard", fix=fix)
+    if split and getattr(optim, "whole", False):
+        fix = "Set machine.shard=false, or optim: adamw"
+        raise ConfigError("needs whole matrices on every rank", where="optim", fix=fix)
     trained = sharded(model, device) if split else model
     arguments = TrainingArguments(
         output_dir=str(work.folder),

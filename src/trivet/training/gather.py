@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from trivet.core.ranks import join, world
+from trivet.core.ragged import Ragged
+from trivet.core.ranks import gather, join, world
 
 
 def gathered(rows: Tensor) -> Tensor:
@@ -31,6 +32,18 @@ def gathered(rows: Tensor) -> Tensor:
     out = [torch.empty_like(rows) for _ in range(world())]
     torch.distributed.all_gather(out, rows.contiguous())
     return torch.cat(out)
+
+
+def gathered_bags(bags: Ragged) -> Ragged:
+    """The bags of all ranks, in the order of the ranks: filled up on the way, cut again here."""
+    if world() == 1:
+        return bags
+    sizes = gather(len(bags.values))
+    lengths = gathered(bags.lengths.to(bags.values.device))
+    filled = bags.values.new_zeros(max(sizes) - len(bags.values), bags.values.shape[1])
+    values = gathered(torch.cat([bags.values, filled])).split(max(sizes))
+    found = torch.cat([part[:size] for part, size in zip(values, sizes, strict=True)])
+    return Ragged(found, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], extras: Tensor) -> Tensor:

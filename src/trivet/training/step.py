@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,15 @@ from torch import Tensor, nn
 from trivet.core.buckets import buckets
 from trivet.core.errors import TrivetError
 from trivet.core.memory import halving, out_of_memory
-from trivet.core.ragged import Ragged
+from trivet.core.ragged import Ragged, concatenate
 from trivet.core.ranks import gather, rank, world
 from trivet.core.seeds import derive, seed_everything
 from trivet.training.gather import average_gradients
 from trivet.training.settings import Fit, Prepared
 
 log = logging.getLogger("trivet")
-Loss = Callable[[Tensor, Any], Tensor]
+Loss = Callable[[Any, Any], Tensor]  # of the model's vectors, a row a text, and of the targets
+Vectors = Tensor | Ragged  # a vector a text, or a bag of them
 Out = TypeVar("Out")
 
 
@@ -99,7 +100,7 @@ class Stepper:
     def _cached(self, batch: Prepared, seed: int, held: list[Tensor | None]) -> Tensor:
         """With the activations of one micro-batch at a time."""
 
-        def encoded(budget: int) -> Tensor:
+        def encoded(budget: int) -> Vectors:
             groups = buckets(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             with torch.no_grad():
@@ -113,16 +114,17 @@ class Stepper:
             groups = buckets(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             for i, group in enumerate(groups):
-                out = self._encode(batch.tokens, group, seed, i)
-                out.backward(grads[group.to(grads.device)])
+                out = _values(self._encode(batch.tokens, group, seed, i))
+                out.backward(_values(_rows(grads, group)))
             for _ in range(missing):
-                out = self._encode(batch.tokens, groups[-1][:1], seed, 0)
+                out = _values(self._encode(batch.tokens, groups[-1][:1], seed, 0))
                 out.backward(torch.zeros_like(out))
 
         vectors = self._bounded(encoded)
-        vectors.requires_grad_()
+        leaf = _values(vectors).requires_grad_()
         value = self.loss(vectors, batch.targets)
-        (grads,) = torch.autograd.grad(value / self.settings.accumulate, vectors)
+        (found,) = torch.autograd.grad(value / self.settings.accumulate, leaf)
+        grads = Ragged(found, vectors.offsets) if isinstance(vectors, Ragged) else found
         self._bounded(again)
         return value.detach()
 
@@ -143,7 +145,7 @@ class Stepper:
         """Passes without effect that keep this rank in step with the others."""
         return max(gather(count)) - count if self.split else 0
 
-    def _encode(self, tokens: Ragged, group: Tensor, seed: int, number: int) -> Tensor:
+    def _encode(self, tokens: Ragged, group: Tensor, seed: int, number: int) -> Vectors:
         seed_everything(derive(seed, number))  # so that both passes draw the same
         model: Any = self.model
         device = next(model.parameters()).device.type
@@ -155,6 +157,17 @@ class Stepper:
             parameter.grad = None if grad is None else grad.clone()
 
 
-def _in_order(parts: list[Tensor], groups: list[Tensor]) -> Tensor:
-    back = torch.argsort(torch.cat(groups)).to(parts[0].device)
-    return torch.cat(parts)[back]  # (N, …)
+def _values(vectors: Vectors) -> Tensor:
+    return vectors.values if isinstance(vectors, Ragged) else vectors
+
+
+def _rows(vectors: Vectors, rows: Tensor) -> Vectors:
+    if isinstance(vectors, Ragged):
+        return vectors.select(rows)
+    return vectors[rows.to(vectors.device)]
+
+
+def _in_order(parts: list[Vectors], groups: list[Tensor]) -> Vectors:
+    bags = [part for part in parts if isinstance(part, Ragged)]
+    found = concatenate(bags) if bags else torch.cat(cast("list[Tensor]", parts))  # (N, ...)
+    return _rows(found, torch.argsort(torch.cat(groups)))

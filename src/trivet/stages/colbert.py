@@ -1,0 +1,182 @@
+"""Stage 4, ColBERT: one vector a text becomes one vector a token.
+
+The last stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.3): a new head,
+markers for either side, and a reranker's scores over n-way tuples to learn from.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from torch import Tensor
+
+from trivet.core.artifact import Artifact
+from trivet.core.errors import ConfigError
+from trivet.core.files import read_json
+from trivet.core.ragged import Ragged
+from trivet.core.ranks import rank, world
+from trivet.core.run import Work
+from trivet.core.seeds import derive
+from trivet.data.mixture import Mixture
+from trivet.data.table import Table
+from trivet.models.colbert import ColBERT, Expansion, add_markers
+from trivet.models.colbert_layout import load_colbert, save_colbert
+from trivet.models.layout import load_dense
+from trivet.models.projections import TokenHead, draw
+from trivet.optim.adamw import OptimizerConfig
+from trivet.retrieval.learned import check_sides
+from trivet.stages.clean import Clean
+from trivet.stages.dev import Dev
+from trivet.stages.in_batch import Texts, show
+from trivet.stages.late import Bags, Term, judge, preparer
+from trivet.stages.lengths import read_longer
+from trivet.stages.lineage import lineage
+from trivet.training.fit import fit
+from trivet.training.settings import Fit
+
+
+@dataclass(kw_only=True)
+class Colbert:
+    """The config of the stage."""
+
+    version: ClassVar[int] = 1
+
+    data: Mixture
+    """Tuples of a query, documents and a teacher's scores; or pairs, for contrast alone."""
+    head: TokenHead | None
+    """From hidden states to token vectors; null where the parent is a ColBERT model already."""
+    losses: dict[str, Term]
+    """What is minimised: the weighted sum, by any names."""
+    optim: OptimizerConfig
+    """The optimiser and its schedule."""
+    fit: Fit
+    """Batch (rows), steps, precision, checkpoints."""
+    ways: int | None = None
+    """Documents of a row: the first, and others drawn by the seed; null is all."""
+    lengths: dict[str, int] = field(default_factory=dict[str, int])
+    """Content tokens of `query` and `document`; what is not given stays as the parent has it."""
+    prompts: dict[str, str] = field(default_factory=dict[str, str])
+    """What stands before a `query` and a `document`; what is not given stays."""
+    markers: dict[str, str] | None = field(
+        default_factory=lambda: {"query": "[Q] ", "document": "[D] "}
+    )
+    """A token of its own for each side, put after the first one; null is none."""
+    expansion: Expansion = "none"
+    """Whether queries are filled up with mask tokens (`mask`), which others see (`mask_attend`)."""
+    skip: Literal["none", "punctuation"] | list[str] = "none"
+    """Document tokens that get no vector: none, punctuation, or a list."""
+    lower: bool | None = None
+    """Whether texts are made lower case; null stays as the parent has it."""
+    clean: Clean | None = None
+    """Decontamination against the benches that will be reported."""
+    dev: Dev | None = None
+    """A dev bench to watch, and to stop early by."""
+    seed: int = 0
+    """Draws the head, the markers' embeddings, documents of a row, dropout; orders the data."""
+
+    def __post_init__(self) -> None:
+        """Sides that there are, losses that can be had, counts that compare something."""
+        check_sides(self.lengths, self.prompts)
+        if self.markers is not None and set(self.markers) != {"query", "document"}:
+            raise ConfigError("give one of query and document each, or null", where="markers")
+        if not self.losses:
+            raise ConfigError("at least one is needed", where="losses")
+        if self.ways is not None and self.ways < 2:
+            raise ConfigError("must be at least 2, or null for all", where="ways")
+
+    def accept(self, has_parent: bool) -> None:
+        """There must be a model to turn."""
+        if not has_parent:
+            fix = "Put a start before it, or set parent"
+            raise ConfigError("there is no model to train", fix=fix)
+
+    def run(self, parent: Artifact | None, work: Work) -> Artifact:
+        """Turn the model, clean the data, train, save."""
+        if parent is None:
+            raise ConfigError("a parent is required", where=work.stage)
+        machine = work.run.machine
+        model = self._model(parent.path)
+        model.budget = machine.micro_tokens
+        tables = [source.open(work.run.cache) for source in self.data.sources]
+        self._check(tables)
+        tables, report = self.clean(tables) if self.clean else (tables, None)
+        batches = self.data.open(
+            batch=self.fit.batch,
+            seed=derive(self.seed, "data"),
+            rank=rank(),
+            world=world(),
+            tables=tables,
+        )
+        show(batches[0], model)
+
+        def loss(bags: Ragged, texts: Texts) -> Tensor:
+            return judge(self.losses, bags, texts)
+
+        trained = fit(
+            Bags(model),
+            batches,
+            preparer(model, self.ways, derive(self.seed, "ways")),
+            loss,
+            optim=self.optim,
+            settings=self.fit,
+            seed=self.seed,
+            work=work,
+            check=self.dev.check(model, machine) if self.dev else None,
+        )
+        facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
+        return work.save(lambda folder: save_colbert(model, folder), facts)
+
+    def _model(self, folder: Path) -> ColBERT:
+        """The parent as a ColBERT model, with this stage's settings."""
+        modules = cast("list[dict[str, Any]]", read_json(folder / "modules.json"))
+        turned = any(str(module["type"]).endswith(".Dense") for module in modules)
+        if turned != (self.head is None):
+            what = "is one vector a text" if self.head is None else "is a ColBERT model already"
+            fix = "Choose a head" if self.head is None else "Set head=null to train it on"
+            raise ConfigError(f"the parent {what}", where="head", fix=fix)
+        model = load_colbert(folder) if self.head is None else self._turned(folder)
+        tokenizer = model.tokenizer
+        tokenizer.prompts |= self.prompts
+        if self.lower is not None:
+            tokenizer.lower = self.lower
+        read_longer(model, self.lengths)
+        return model
+
+    def _turned(self, folder: Path) -> ColBERT:
+        assert self.head is not None
+        dense = load_dense(folder)
+        inner = dense.tokenizer.inner
+        if self.markers is not None:
+            with torch.random.fork_rng():
+                torch.manual_seed(derive(self.seed, "markers"))
+                dense.tokenizer.markers = add_markers(dense.encoder, inner, **self.markers)
+        words = list(string.punctuation) if self.skip == "punctuation" else self.skip
+        ids: list[int] = []
+        for word in [] if words == "none" else words:
+            ids.append(int(inner.convert_tokens_to_ids(word)))
+            if ids[-1] == inner.unk_token_id:
+                fix = "Give tokens of the vocabulary"
+                raise ConfigError(f"{word!r} is no token of the model", where="skip", fix=fix)
+        return ColBERT(
+            dense.encoder,
+            draw(self.head, dense.dim, derive(self.seed, "head")),
+            dense.tokenizer,
+            expansion=self.expansion,
+            skip=ids,
+        )
+
+    def _check(self, tables: list[Table]) -> None:
+        """Rows that the losses can use."""
+        taught = [name for name, term in self.losses.items() if term.taught]
+        for table in tables:
+            if taught and table.kind != "tuples":
+                fix = "Map columns to query, documents and scores (`trivet score` makes them)"
+                what = f"{table.name} holds {table.kind} without a teacher's scores"
+                raise ConfigError(what, where=f"losses.{taught[0]}", fix=fix)
+            if table.kind == "texts":
+                fix = "Map columns to query and positive"
+                raise ConfigError(f"{table.name} holds texts, not pairs", where="data", fix=fix)
