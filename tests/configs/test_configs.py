@@ -66,6 +66,9 @@ def test_every_option_composes(name):
     elif group == "mine":
         assert composed("mine", f"mine={option}", "data=demo")["mine"]["_target_"]
         return
+    elif group == "head":
+        words = ["+stage@stages.colbert=colbert", "data@stages.colbert.data=demo"]
+        words += [f"head@stages.colbert.head={option}"]
     elif group in ("student", "teacher"):
         place = f"{group}@stages.distill.{'head' if group == 'student' else group}"
         words = ["+stage@stages.distill=distill", f"{place}={option}"]

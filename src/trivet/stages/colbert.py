@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
@@ -25,6 +25,7 @@ from trivet.data.mixture import Mixture
 from trivet.data.table import Table
 from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
+from trivet.models.heads import Projection, one_map
 from trivet.models.layout import load_dense
 from trivet.models.projections import TokenHead, draw
 from trivet.optim.adamw import OptimizerConfig
@@ -69,6 +70,8 @@ class Colbert:
     """Whether queries are filled up with mask tokens (`mask`), which others see (`mask_attend`)."""
     skip: Literal["none", "punctuation"] | list[str] = "none"
     """Document tokens that get no vector: none, punctuation, or a list."""
+    fold: bool = False
+    """Whether a head of linear layers is saved as the one layer that they make together."""
     lower: bool | None = None
     """Whether texts are made lower case; null stays as the parent has it."""
     clean: Clean | None = None
@@ -128,6 +131,8 @@ class Colbert:
             check=self.dev.check(model, machine) if self.dev else None,
         )
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
+        if self.fold:
+            model.head = nn.Sequential(one_map(self._layers(model)))
         return work.save(lambda folder: save_colbert(model, folder), facts)
 
     def _model(self, folder: Path) -> ColBERT:
@@ -139,6 +144,8 @@ class Colbert:
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
         model = load_colbert(folder) if self.head is None else self._turned(folder)
+        if self.fold:
+            one_map(self._layers(model))  # refused now, not after the training
         tokenizer = model.tokenizer
         tokenizer.prompts |= self.prompts
         if self.lower is not None:
@@ -168,6 +175,9 @@ class Colbert:
             expansion=self.expansion,
             skip=ids,
         )
+
+    def _layers(self, model: ColBERT) -> list[Projection]:
+        return [cast("Projection", layer) for layer in model.head]
 
     def _check(self, tables: list[Table]) -> None:
         """Rows that the losses can use."""

@@ -157,6 +157,21 @@ def test_the_loss_and_its_gradient_are_pylates_where_masked_tokens_score_zero(
             torch.testing.assert_close(mine[name].grad, parameter.grad, atol=5e-5, rtol=1e-3)
 
 
+def test_a_linear_head_is_saved_as_one_layer_with_equal_vectors(tmp_path, parent):
+    source, head = tuples(tmp_path), FeedForward(dim=8, depth=3, residual=True, scale=0.5)
+    made = [trained(tmp_path, parent, source, f"fold {fold}", head=head, fold=fold)[0].path
+            for fold in (False, True)]  # fmt: skip
+    whole, folded = (load_colbert(path).eval() for path in made)
+    assert (len(whole.head), len(folded.head)) == (3, 1)
+    ids = whole.tokenizer(["what is red?", "a big, grey thing"], "document").ids
+    with torch.no_grad():
+        found = [model(ids, "document").values for model in (whole, folded)]
+    torch.testing.assert_close(*found, atol=1e-5, rtol=0)
+    curved = FeedForward(dim=8, depth=2, activation="gelu")
+    with pytest.raises(ConfigError, match="GELU is not linear"):
+        trained(tmp_path, parent, source, "other", head=curved, fold=True)
+
+
 def test_a_row_has_its_first_document_and_others_drawn_for_it(tmp_path, parent):
     model = stage(tuples(tmp_path))._model(parent.path)
     documents = [[f"number {i} {j}" for j in range(6)] for i in range(9)]
