@@ -77,6 +77,8 @@ class Work:
     key: str
     describe: dict[str, Any]
     """What the pipeline knows of the stage; it becomes part of the artifact's manifest."""
+    again: bool = False
+    """A finished training is done again, not found again."""
 
     @property
     def folder(self) -> Path:
@@ -101,13 +103,14 @@ class Work:
         self.run.tracker.log({f"{self.stage}/{k}": v for k, v in metrics.items()}, step)
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics that a resumed run will log again."""
-        if ranks.first() and self.metrics.is_file():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
-            aside = self.metrics.with_suffix(".part")
-            write_bytes(aside, "".join(kept).encode())
-            aside.replace(self.metrics)
+        """Drop the lines of metrics and speed that a resumed run will log again."""
+        for path in (self.metrics, self.metrics.with_stem("speed")):
+            if ranks.first() and path.is_file():
+                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
+                aside = path.with_suffix(".part")
+                write_bytes(aside, "".join(kept).encode())
+                aside.replace(path)
 
     def save(self, write: Callable[[Path], None], facts: dict[str, Any]) -> Artifact:
         """Finish the stage: its output becomes an artifact, with the facts in its manifest."""

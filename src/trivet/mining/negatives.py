@@ -87,7 +87,8 @@ class Negatives:
     duplicate: float = 0.5
     """... and are nearly the same when the shorter one shares this much of its runs."""
     short: Literal["drop", "random"] = "random"
-    """What happens to a row with too few candidates: it goes, or is filled at random."""
+    """What happens to a row with too few candidates: it goes, or is filled at random; where even
+    the random ones are too close to the positive, it goes."""
     documents: Source | None = None
     """Texts to search besides the source's own documents."""
     seed: int = 0
@@ -206,7 +207,9 @@ class Digging:
         counts: Counter[str] = Counter()
         for value in shards.read(self.shards):
             counts.update(value["counts"])
-        fix = "Set short=random, or a higher threshold or depth"
+        fix = "Lower number, or raise judge.threshold or depth"
+        if self.settings.short == "drop":
+            fix = f"Set short=random. {fix}"
         write_rows(folder, self._rows(shards), self.source.name, fix)
         statistics = summary(counts, self.rules.shares)
         write_json(folder / "statistics.json", statistics)
@@ -243,7 +246,7 @@ class Digging:
     def _drawn(self, row: int) -> NDArray[np.int64]:
         """Random documents, more than are needed, since some may have to go."""
         draw = np.random.default_rng(derive(self.settings.seed, "draw", row))
-        count = min(2 * self.settings.number + 8, len(self.documents))
+        count = min(8 * self.settings.number + 32, len(self.documents))
         return draw.choice(len(self.documents), count, replace=False)
 
     def _row(self, text: str) -> int:

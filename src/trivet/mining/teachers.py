@@ -94,9 +94,10 @@ class ModelTeacher:
             yield from self._by_library(texts, side, parts, machine)
             return
         from trivet.models.layout import load_dense
+        from trivet.models.lengths import read_longer
 
         model = load_dense(_folder(self.model, self.revision), budget=machine.encode_tokens)
-        model.tokenizer.lengths = model.tokenizer.lengths | self.lengths
+        read_longer(model, self.lengths)
         model.tokenizer.prompts = model.tokenizer.prompts | self.prompts
         model = at_precision(model, self.precision, machine.resolve())
         yield from encode_shards(model, texts, side, parts, what=f"teacher, {side}")

@@ -25,7 +25,7 @@ from trivet.core.hashing import file_digest
 _SETTINGS = (".json", ".txt", ".model")
 _PASSING = {"_name_or_path", "transformers_version", "__version__", "architectures"}
 _STATE = "state.json"  # a training checkpoint has one
-_PREFIX = "encoder."  # and names its weights so
+_OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # BERT's
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def average(folders: Sequence[Path], weights: Sequence[float], out: Path) -> None:
     """Write the weighted mean of models in sentence-transformers layout into an empty folder.
 
-    A checkpoint of a dense model's training counts too, beside at least one whole model: all but
+    A checkpoint of a model's training counts too, beside at least one whole model: all but
     the weights is that of the first whole one. Computed in fp64, kept in the models' own dtype.
     """
     for folder in folders:
@@ -111,10 +111,10 @@ def _files(folder: Path) -> list[str]:
 
 
 def _tensor(folder: Path, name: str, key: str) -> Tensor:
-    checkpoint = _is_checkpoint(folder)
-    path = folder / ("model.safetensors" if checkpoint else name)
-    with safe_open(path, framework="pt") as stream:
-        return stream.get_tensor(f"{_PREFIX}{key}" if checkpoint else key)
+    if _is_checkpoint(folder):
+        name, key = "model.safetensors", _held(folder)[_plain(name, key)]
+    with safe_open(folder / name, framework="pt") as stream:
+        return stream.get_tensor(key)
 
 
 def _names(folder: Path, name: str) -> list[str]:
@@ -122,11 +122,29 @@ def _names(folder: Path, name: str) -> list[str]:
         return list(cast("list[str]", stream.keys()))
 
 
+def _plain(name: str, key: str) -> str:
+    """What training calls a weight of a model's file: the encoder's, or a layer's of its head."""
+    inside, _, kind = name.partition("/")[0].partition("_")
+    if kind == "Dense":
+        return f"head.{int(inside) - 1}.{key}"
+    for old, new in _OLD.items():
+        key = key.replace(old, new)
+    return f"encoder.{key}"
+
+
+def _held(folder: Path) -> dict[str, str]:
+    """A checkpoint's weights, by what training calls them; a head that will be dropped is none."""
+    names = _names(folder, "model.safetensors")
+    wrapped = any(name.startswith("model.encoder.") for name in names)
+    kept = [name for name in names if not wrapped or name.startswith("model.")]
+    return {name.removeprefix("model.") if wrapped else name: name for name in kept}
+
+
 def _compare_names(first: Path, other: Path) -> None:
     """The same weights under the same names."""
+    ours = {_plain(name, key) for name in _files(first) for key in _names(first, name)}
     if _is_checkpoint(other):
-        ours = {f"{_PREFIX}{key}" for name in _files(first) for key in _names(first, name)}
-        theirs = set(_names(other, "model.safetensors"))
+        theirs = set(_held(other))
     else:
         ours = {f"{key} of {name}" for name in _files(first) for key in _names(first, name)}
         theirs = {f"{key} of {name}" for name in _files(other) for key in _names(other, name)}

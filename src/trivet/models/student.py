@@ -86,7 +86,7 @@ class Student(nn.Module):
             raise ConfigError(
                 f"the student has {model.dim} dimensions, the teacher {dim}",
                 where="head",
-                fix="Choose a head",
+                fix="Choose one of the group student, such as two_layer",
             )
         self.model = copy.copy(model)  # the same weights, pooled but not yet normalised
         self.model.normalize = False

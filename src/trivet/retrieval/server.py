@@ -58,7 +58,8 @@ class Server:
             with _OPENER.open(request, timeout=self.timeout) as response:
                 return response.read()
         except urllib.error.HTTPError as error:
-            what = f"refused ({error.code} {error.reason})"
+            said = " ".join(error.read(400).decode(errors="replace").split())[:160]
+            what = f"refused ({error.code} {error.reason}{': ' if said else ''}{said})"
             if error.code == 429 or error.code >= 500:
                 raise _Busy(what, where=where, fix=_AGAIN) from None
             denied = "Check api_key_env" if error.code in (401, 403) else "Check endpoint and model"

@@ -27,6 +27,7 @@ from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.heads import Projection, one_map
 from trivet.models.layout import load_dense
+from trivet.models.lengths import read_longer
 from trivet.models.projections import TokenHead, draw
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
@@ -34,7 +35,6 @@ from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, show
 from trivet.stages.late import Bags, Term, judge, preparer
-from trivet.stages.lengths import read_longer
 from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.settings import Fit

@@ -21,12 +21,12 @@ from trivet.losses.infonce import InfoNCE
 from trivet.losses.matryoshka import Matryoshka
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
+from trivet.models.lengths import read_longer
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, judge, preparer, show
-from trivet.stages.lengths import read_longer
 from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.settings import Fit

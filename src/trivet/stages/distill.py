@@ -28,12 +28,12 @@ from trivet.mining.teachers import Teacher
 from trivet.mining.vectors import Taught, teach
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
+from trivet.models.lengths import read_longer
 from trivet.models.student import Head, Student
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
-from trivet.stages.lengths import read_longer
 from trivet.stages.lineage import lineage
 from trivet.training.fit import fit
 from trivet.training.gather import gathered

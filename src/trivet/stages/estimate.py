@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from trivet.core.ranks import world
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
 from trivet.stages.pipeline import run
@@ -17,15 +18,20 @@ _STEPS = 6
 
 def estimate(train: Train, steps: list[Step]) -> list[str]:
     """One line for each stage that would be trained. What is finished is used as it is."""
-    trials = [_short(step) if step.action == "run" else step for step in steps]
+    ranks = train.machine.processes if world() == 1 else 1
+    trials = [_short(step, ranks) if step.action == "run" else step for step in steps]
     out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="trivet-estimate-") as folder:
-        trial = dataclasses.replace(train, out=folder, cache=str(train.cache_folder))
+        trial = dataclasses.replace(train, out=folder, cache=str(Path(folder) / "cache"))
         run(trial, trials, {})
         for step, short in zip(steps, trials, strict=True):
             made = trial.store.find(short.name, short.key)
             if made is not None and step.stage.fit is not None:
                 out.append(_line(step, short, made.manifest, train.cache_folder))
+        if ranks > 1:
+            out.append(
+                f"timed with one rank's share of a batch, of {ranks}; none waited for others"
+            )
     return out
 
 
@@ -56,12 +62,13 @@ def _rows(source: Source, cache: Path) -> int:
     return source.expected if source.expected is not None else len(source.open(cache))
 
 
-def _short(step: Step) -> Step:
+def _short(step: Step, ranks: int) -> Step:
     """A stage on the few rows that a few steps need."""
     if step.stage.fit is None:
         return step
     steps = min(_STEPS, step.stage.fit.steps or _STEPS)
-    fit = dataclasses.replace(step.stage.fit, steps=steps, save_every=10**9)
+    batch = max(2, step.stage.fit.batch // ranks)
+    fit = dataclasses.replace(step.stage.fit, steps=steps, batch=batch, save_every=10**9)
     data: Mixture = step.stage.data  # pyright: ignore
     wanted = (steps + 1) * fit.accumulate * fit.batch
     sources = [

@@ -76,7 +76,9 @@ def _row(source: Source) -> tuple[str, ...]:
         origin = f"{source.hub}{subset} at {source.revision}"
     columns = json.dumps(source.columns.mapping()) if source.beir is None else "-"
     prompts = json.dumps(source.prompts) if source.prompts else "the model's prompts"
-    marks = ", in-domain" if source.in_domain else ""
+    marks = f", each a {source.side}" if source.kind == "texts" else ""
+    marks += ", one sentence a row" if source.sentences else ""
+    marks += ", in-domain" if source.in_domain else ""
     return source.name, f"{origin}, {source.split}", _count(source) + marks, columns, prompts
 
 
@@ -95,9 +97,12 @@ def _totals(mixture: Mixture, fit: Any) -> Iterator[str]:
     within = {id(one) for sources, _ in groups.values() for one in sources}
     groups[""] = ([one for one in mixture.sources if id(one) not in within], None)
     batch = fit.batch if fit else 1
+    small = [one.name for one in mixture.sources if (one.expected or batch) < batch]
+    left_out = set(small) if mixture.skip_small else set[str]()
     rows = steps = reported = 0
     missing: list[str] = []
     for name, (sources, published) in groups.items():
+        sources = [one for one in sources if one.name not in left_out]
         counted = [one.expected for one in sources if one.expected is not None]
         here, batches = sum(counted), sum(count // batch for count in counted)
         if len(counted) < len(sources) and published is not None:  # the rest, as it was reported
@@ -109,8 +114,7 @@ def _totals(mixture: Mixture, fit: Any) -> Iterator[str]:
             yield f"  family {name}: {said}, {here:,} here in {len(sources)} sources"
         rows, steps = rows + here, steps + batches
         reported += here if published is None else published
-    small = [one.name for one in mixture.sources if (one.expected or batch) < batch]
-    if small and mixture.skip_small:
+    if left_out:
         yield f"  left out, for less than one batch: {', '.join(small)}"
     if missing:
         most = [one.limit if one.expected is None else one.expected for one in mixture.sources]

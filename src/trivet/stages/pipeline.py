@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from trivet import __version__
 from trivet.core import ranks
 from trivet.core.artifact import Artifact
-from trivet.core.errors import TrivetError
+from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.hashing import json_digest
 from trivet.core.machine import hardware
 from trivet.core.run import Run, Work
@@ -68,6 +69,14 @@ def _make(step: Step, parent: Artifact | None, execution: Run) -> Artifact:
         "hardware": hardware(),
     }
     log.info("%s: begins", step.name)
-    artifact = step.stage.run(parent, Work(execution, step.name, step.key, describe))
+    again = execution.store.find(step.name, step.key) is not None  # force, or what it is made of
+    try:
+        artifact = step.stage.run(parent, Work(execution, step.name, step.key, describe, again))
+    except ConfigError as error:
+        fields = {field.name for field in dataclasses.fields(step.stage)}  # pyright: ignore
+        if error.where.partition(".")[0] not in fields:
+            raise
+        where = f"stages.{step.name}.{error.where}"
+        raise ConfigError(error.what, where=where, fix=error.fix) from None
     log.info("%s: finished, %s", step.name, artifact.path)
     return artifact

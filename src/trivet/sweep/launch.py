@@ -7,6 +7,7 @@ its exit status is the run's. On several nodes each starts its own ranks.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+log = logging.getLogger("trivet")
 _GRACE = 30.0  # seconds that ranks have to end once one of them has died
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 LOST = 75  # the exit status of a rank that only lost another one
@@ -70,7 +72,12 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int:
         codes = [rank.poll() for rank in ranks]
         failed = [code for code in codes if code]
         if any(code != LOST for code in failed):
-            return _status(next(code for code in failed if code != LOST))
+            number, code = next((i, c) for i, c in enumerate(codes) if c and c != LOST)
+            if code < 0:  # it could say nothing itself
+                name = signal.Signals(-code).name
+                hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+                log.error("local rank %d was ended by %s%s", number, name, hint)
+            return _status(code)
         if None not in codes:
             return failed[0] if failed else 0
         if failed:  # it lost a rank that has yet to be seen dead

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trivet.core.errors import ArtifactError
+from trivet.core.errors import ArtifactError, TrivetError
 from trivet.core.files import read_json, whole_folder, write_bytes, write_json
 from trivet.core.hashing import tree_digests
 from trivet.core.ranks import first
@@ -82,12 +82,14 @@ def write(
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The last checkpoint that is whole; one that was damaged is passed over with a warning."""
+    """The last checkpoint that is whole; one that was damaged is set aside with a warning."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             return read(path)
         except (ArtifactError, SafetensorError) as error:
             log.warning("a damaged checkpoint is passed over: %s", error)
+            if first():  # else it would be counted among those to keep
+                path.replace(path.with_name(f"damaged-{path.name}"))
     return None
 
 
@@ -95,14 +97,20 @@ def read(path: Path) -> Checkpoint:
     """Open a checkpoint and verify its files."""
     if not (path / STATE).is_file():
         raise ArtifactError("no state.json: not a checkpoint", where=str(path))
-    state = read_json(path / STATE)
-    if tree_digests(path, skip=[STATE]) != state["files"]:
+    try:
+        state = read_json(path / STATE)
+        files = state["files"]
+    except (TrivetError, LookupError, TypeError) as error:
+        raise ArtifactError("state.json is damaged", where=str(path)) from error
+    if tree_digests(path, skip=[STATE]) != files:
         raise ArtifactError("a file is missing or was changed", where=str(path))
     return Checkpoint(path, state)
 
 
 def rotate(folder: Path, keep: int, also: int | None = None) -> None:
     """Delete all but the newest checkpoints, and the step named besides."""
+    for path in folder.glob("damaged-*"):
+        shutil.rmtree(path)
     paths = sorted(folder.glob("step-*"))
     for path in paths[: max(0, len(paths) - keep)]:
         if also is None or path != place(folder, also):

@@ -84,7 +84,12 @@ def fit(
         raise TrivetError("the data does not fill one step", where=work.stage, fix="Lower batch")
     device = work.run.machine.resolve()
     log.info("%s: %s", work.stage, precision_reason(settings.precision, device))
+    if settings.steps is not None and steps < settings.steps:
+        log.warning("%s: the data fills %d steps, not %d", work.stage, steps, settings.steps)
     start = _resume_from(work)
+    if start is not None and start.step >= steps and work.again:
+        log.info("%s: finished before, and made again", work.stage)
+        start = _start_over(work)
     if start is not None and start.step >= steps:
         log.info("%s: all %d steps were done", work.stage, steps)
     seed_everything(seed)
@@ -170,11 +175,7 @@ def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
     if work.run.resume == "never" or found is None:
         if found is not None:
             log.info("%s: resume=never, starting over", work.stage)
-        wait()  # all ranks have looked
-        if first():
-            checkpoint.rotate(work.folder, keep=0)
-        work.forget_after(-1)
-        return None
+        return _start_over(work)
     if found.state["key"] != work.key and work.run.resume != "force":
         raise ArtifactError(
             "this checkpoint is of another config, data or tokenizer",
@@ -184,6 +185,14 @@ def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
     log.info("%s: weights and optimiser restored from %s", work.stage, found.path)
     work.forget_after(found.step)
     return found
+
+
+def _start_over(work: Work) -> None:
+    """Without the checkpoints and metrics of a training before."""
+    wait()  # all ranks have looked
+    if first():
+        checkpoint.rotate(work.folder, keep=0)
+    work.forget_after(-1)
 
 
 class _Feed:

@@ -81,7 +81,7 @@ class Meter:
             self.total_rows, self.total_tokens, sum(self.seconds), self.total_waited
         )
         return {
-            "seconds_per_step": statistics.median(self.seconds[1:] or [0.0]),
+            "seconds_per_step": statistics.median(self.seconds[1:] or self.seconds or [0.0]),
             **rates,
             "peak_memory_gib": round(peak_memory(self.device) / 2**30, 3),
         }

@@ -16,10 +16,15 @@ from trivet.core.run import Run, Work
 from trivet.core.schema import content
 from trivet.core.tracker import Jsonl
 from trivet.models.backbone import Fresh
+from trivet.models.colbert import ColBERT
+from trivet.models.colbert_layout import save_colbert
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
+from trivet.models.projections import FeedForward, draw
+from trivet.models.student import Linear, Student
 from trivet.models.tokens import Tokenizer
 from trivet.stages.average import Average
+from trivet.stages.late import Bags
 from trivet.stages.plan import Train, plan
 from trivet.stages.protocol import Stage
 from trivet.stages.start import Start
@@ -136,6 +141,44 @@ def test_checkpoints_of_a_run_count_beside_a_whole_model(save, tmp_path):
         torch.testing.assert_close(tensors(made.path)[name], tensor + 0.5)
     with pytest.raises(ArtifactError, match="checkpoints alone"):
         averaged(tmp_path, str(step), str(step))
+
+
+@pytest.mark.parametrize("kind", ["distilled", "several layers", "old names", "late interaction"])
+def test_checkpoints_of_any_stage_count(save, tmp_path, kind):
+    """A head that is dropped, a wrapper, BERT's old names of a norm, a head that stays."""
+    save("a", 1)
+    model = load_dense(tmp_path / "a")
+    whole: torch.nn.Module = model
+    if kind == "distilled":
+        whole = Student(model, Linear(), 12, normalize=True, seed=0)
+    elif kind == "several layers":
+        whole = torch.nn.ModuleDict({"model": model})
+    elif kind == "late interaction":
+        head = draw(FeedForward(dim=4, depth=2), 8, 0)
+        late = ColBERT(model.encoder, head, model.tokenizer)
+        (tmp_path / "late").mkdir()
+        save_colbert(late, tmp_path / "late")
+        whole = Bags(late)
+    step = tmp_path / "step-00000004"
+    step.mkdir()
+    save_file({name: tensor + 1 for name, tensor in whole.state_dict().items()}, step / WEIGHTS)
+    (step / "state.json").write_text("{}")
+    folder = tmp_path / ("late" if kind == "late interaction" else "a")
+    if kind == "old names":
+        names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+        def renamed(name):
+            for new, old in names.items():
+                name = name.replace(new, old)
+            return name
+
+        rewrite(folder, lambda found: {renamed(name): value for name, value in found.items()})
+    made = averaged(tmp_path, str(folder), str(step))
+    files = [path.relative_to(folder) for path in folder.rglob("*.safetensors")]
+    assert len(files) == (3 if kind == "late interaction" else 1)
+    for file in files:
+        for name, tensor in load_file(folder / file).items():
+            torch.testing.assert_close(load_file(made.path / file)[name], tensor + 0.5)
 
 
 def test_half_precision_stays_and_is_averaged_in_more(save, tmp_path):

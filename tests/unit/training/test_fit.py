@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,9 @@ def test_one_batch_again_and_again_is_learned(tmp_path):
     assert loss(model(batch.tokens), batch.targets).item() < 1e-2
 
 
-def test_steps_are_bounded_by_the_data(tmp_path):
+def test_steps_are_bounded_by_the_data_and_it_is_said(tmp_path, caplog):
     _, facts = train(tmp_path, steps=100)
+    assert "line: the data fills 8 steps, not 100" in caplog.text
     assert facts["steps"] == 8
     assert facts["steps_available"] == 8
 
@@ -167,6 +169,36 @@ def test_resume_never_starts_over(tmp_path):
     train(tmp_path, steps=3, resume="never")
     lines = (tmp_path / "line/metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in lines] == [1, 2, 3]
+
+
+def test_a_finished_training_that_is_forced_is_done_again(tmp_path):
+    train(tmp_path, steps=3)
+    place = work(tmp_path)
+    place.again = True
+    settings = Fit(batch=4, precision="fp32", log_every=1, save_every=1, steps=3)
+    optim = AdamW(lr=0.05, schedule=Schedule("constant"))
+    facts = fit(
+        line(), Numbers(8), prepare, loss, optim=optim, settings=settings, seed=0, work=place
+    )
+    assert facts["seconds_per_step"] > 0 and facts["rows_per_second"] > 0
+    lines = (tmp_path / "line/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("harm", ["{}", "[]", '{"step": 2, "opt', ""])
+def test_a_damaged_state_is_passed_over_for_the_checkpoint_before(tmp_path, harm, caplog):
+    caplog.set_level(logging.INFO, "trivet")
+    whole, _ = train(tmp_path / "whole", steps=4)
+    train(tmp_path, steps=2)
+    (tmp_path / "line/step-00000002/state.json").write_text(harm)
+    parts, _ = train(tmp_path, steps=4, keep=1)
+    assert "restored from" in caplog.text and "step-00000001" in caplog.text
+    assert same(whole, parts)
+    assert [path.name for path in (tmp_path / "line").glob("*step-*")] == ["step-00000004"]
+
+
+def test_a_single_step_has_a_time(tmp_path):
+    assert train(tmp_path, steps=1)[1]["seconds_per_step"] > 0
 
 
 def test_old_checkpoints_are_deleted_and_the_best_is_kept(tmp_path):
