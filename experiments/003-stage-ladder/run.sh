@@ -32,25 +32,24 @@ measure --retriever bm25 --label BM25
 measure --model "$whole" --label all-MiniLM-L6-v2
 MINED=$(mine mixed)
 export MINED
+
+job start until=start seed=1
+jobs <<EOF
+pretrain|until=pretrain
+finetune|until=finetune
+distill|
+EOF
+
 dense=$(mine dense mine.miners.dense.share=1 '~mine.miners.bm25' mine.random=0)
 bm25=$(mine bm25 mine.miners.dense.share=0 mine.miners.bm25.share=1 mine.random=0)
 random=$(mine random mine.miners.dense.share=0 '~mine.miners.bm25' mine.random=1)
 mined=stages.finetune.data.sources.0.path
 head=stages.distill.head=
-
-job start until=start seed=1
 jobs <<EOF
-pretrain|until=pretrain
 pretrain, sources mixed|until=pretrain stages.pretrain.data.order=proportional
-EOF
-jobs <<EOF
-finetune|until=finetune
 finetune, dense negatives|until=finetune $mined=$dense
 finetune, BM25 negatives|until=finetune $mined=$bm25
 finetune, random negatives|until=finetune $mined=$random
-EOF
-jobs <<EOF
-distill|
 distill, 128 dimensions|stages.distill.teacher.dim=128
 distill, three losses|loss@stages.distill.loss=stella '$head{_target_: trivet.models.student.Linear}'
 distill, L2, linear head|loss@stages.distill.loss=l2 '$head{_target_: trivet.models.student.Linear}'

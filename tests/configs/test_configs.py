@@ -66,6 +66,9 @@ def test_every_option_composes(name):
     elif group == "mine":
         assert composed("mine", f"mine={option}", "data=demo")["mine"]["_target_"]
         return
+    elif group == "reranker":
+        assert composed("score", f"reranker@mine.reranker={option}", "data=demo")["mine"]
+        return
     elif group == "head":
         words = ["+stage@stages.colbert=colbert", "data@stages.colbert.data=demo"]
         words += [f"head@stages.colbert.head={option}"]

@@ -12,8 +12,11 @@ from trivet.core.ragged import Ragged
 from trivet.core.ranks import join, rank, world
 from trivet.losses.angle import Angle
 from trivet.losses.infonce import InfoNCE
+from trivet.losses.kl import KL, Side
 from trivet.losses.matryoshka import Matryoshka
 from trivet.stages.in_batch import Texts, judge
+from trivet.stages.late import Term
+from trivet.stages.late import judge as judge_bags
 from trivet.training.settings import Fit, Prepared
 from trivet.training.step import Stepper
 
@@ -32,6 +35,14 @@ class Bag(nn.Module):
     def forward(self, rows):
         means = torch.stack([self.words(row).mean(0) for row in rows])
         return nn.functional.normalize(self.mix(means).tanh(), dim=-1)
+
+
+class Tokens(Bag):
+    """A normalised vector for each token."""
+
+    def forward(self, rows):
+        vectors = self.mix(self.words(rows.values)).tanh()
+        return Ragged(nn.functional.normalize(vectors, dim=-1), rows.offsets)
 
 
 def texts(width):
@@ -54,17 +65,21 @@ def share(width):
     numbers = [hash(tuple(row.tolist())) for row in [*(queries[i] for i in mine), *own]]
     found = torch.tensor(numbers)
     tokens = Ragged.of([*(queries[i] for i in mine), *own])
-    return Prepared(tokens, Texts(found[: len(mine)], found[len(mine) :]))
+    labels = torch.arange(BATCH * width, dtype=torch.float64).sin().view(BATCH, width)
+    return Prepared(tokens, Texts(found[: len(mine)], found[len(mine) :], labels[list(mine)]))
 
 
 LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
+LATE = {"kl": Term(KL(Side("minmax"), Side("z", 0.5))), "nce": Term(InfoNCE(0.1), 0.5)}
 
 
 def step(name, width, cached, budget):
-    model = Bag()
+    model = Tokens() if name == "late" else Bag()
     settings = Fit(batch=BATCH, precision="fp32", cached=cached)
 
     def loss(vectors, texts):
+        if name == "late":
+            return judge_bags(LATE, vectors, texts)
         return Matryoshka([4, 8])(lambda part: judge(LOSSES[name], part, texts), vectors)
 
     stepper = Stepper(model, loss, settings, budget=budget, seed=0, what="test")
@@ -82,7 +97,7 @@ def main(out):
         torch.distributed.all_reduce = lambda *a, **k: (reduces.append(1), reduce(*a, **k))[1]
     found = {
         f"{name} {n} {cached}": step(name, 1 + n, cached, 16)
-        for name in LOSSES
+        for name in [*LOSSES, "late"]
         for n in (0, 1, 3)
         for cached in (0, 1)
         if n or name == "infonce"

@@ -17,7 +17,7 @@ FLOORS = {
     "sweep": 6,
     "cli": 7,
 }
-PYLATE_MAY = {"trivet.models.colbert", "trivet.retrieval.plaid"}
+PYLATE_MAY = {"trivet.models.pylate_gated", "trivet.retrieval.plaid"}
 
 
 def module_name(path, root=ROOT):

@@ -13,6 +13,7 @@ _COMMANDS = {
     "train": ("trivet.cli.train", "run a recipe: stages in order, each made once"),
     "eval": ("trivet.cli.eval", "measure a retriever on a bench; rows go to the ledger"),
     "mine": ("trivet.cli.mine", "mine hard negatives for pairs, or keep the consistent pairs"),
+    "score": ("trivet.cli.score", "let a reranker score each query's documents, to learn from"),
     "sizes": ("trivet.cli.sizes", "measure a dense model at fewer dimensions and fewer bits"),
     "report": ("trivet.cli.report", "print rows of a ledger side by side"),
     "compare": ("trivet.cli.compare", "test rows of a ledger against a baseline, with intervals"),

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from trivet.mining.mine import Mine
 
 _GROUPS = ["mine", "data", "retriever", "machine"]
+_SAID = (
+    "Mine hard negatives for pairs (mine=negatives), or keep only the pairs that a model finds "
+    "again (mine=consistency). What was mined before is found."
+)
 
 
-def run(argv: list[str]) -> int:
+def run(argv: list[str], command: str = "mine", said: str = _SAID) -> int:
     """Compose the config, mine every source, show what was found and how to use it."""
-    flags = _parser().parse_intermixed_args(argv)
-    work = _composed(flags)
+    flags = _parser(command, said).parse_intermixed_args(argv)
+    work = _composed(flags, command)
     if flags.dry_run:
         for name, (place, found) in work.plan().items():
             print(f"{'reuse' if found else 'run':<6} {name:<20} {place}")
@@ -44,12 +48,11 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str, said: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="trivet mine",
-        description="Mine hard negatives for pairs (mine=negatives), or keep only the pairs that a "
-        "model finds again (mine=consistency). What was mined before is found.",
-        epilog=listing(_GROUPS),
+        prog=f"trivet {command}",
+        description=said,
+        epilog=listing(_GROUPS if command == "mine" else ["reranker", "data", "machine"]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _composed(flags: argparse.Namespace) -> Mine:
+def _composed(flags: argparse.Namespace, command: str) -> Mine:
     """What the flags and the config tree say together."""
     from trivet.cli import compose
     from trivet.core.schema import build
@@ -74,12 +77,12 @@ def _composed(flags: argparse.Namespace) -> Mine:
     for word in flags.overrides:
         if "=" not in word and not word.startswith("~"):
             fix = "Write key=value, such as mine=consistency, or a flag of --help"
-            raise ConfigError(f"{word} sets nothing", where="trivet mine", fix=fix)
+            raise ConfigError(f"{word} sets nothing", where=f"trivet {command}", fix=fix)
     words = list(flags.overrides)
     if flags.config_dir:
         words.append(f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]")
     compose.prepare()
-    config = compose.composed("mine", words)
+    config = compose.composed(command, words)
     if flags.pairs:
         if "data" in config:
             fix = "Leave one of them out"
@@ -87,7 +90,7 @@ def _composed(flags: argparse.Namespace) -> Mine:
         config["data"] = {"sources": [_source(flags)]}
     elif "data" not in config:
         fix = "Say --pairs FOLDER_OR_FILE, or data=NAME (see --help)"
-        raise ConfigError("there is nothing to mine for", where="trivet mine", fix=fix)
+        raise ConfigError(f"there is nothing to {command}", where=f"trivet {command}", fix=fix)
     if flags.split and (not flags.pairs or "beir" not in config["data"]["sources"][0]):
         raise ConfigError("only a BEIR folder has splits", where="--split", fix="Leave it out")
     _set_model(config["mine"], flags.model)
@@ -107,11 +110,23 @@ def _source(flags: argparse.Namespace) -> dict[str, Any]:
     path = Path(flags.pairs).expanduser()
     if not path.exists():
         raise ConfigError("no such file or folder", where=f"--pairs {flags.pairs}")
+    if (path / "manifest.json").is_file():
+        return _mined(path)
     if has_corpus(path):
         split = flags.split or "train"
         return {"name": f"{path.resolve().name}-{split}", "beir": str(path), "split": split}
     columns = {"query": "query", "positive": "positive"}
     return {"name": path.resolve().name.split(".")[0], "path": str(path), "columns": columns}
+
+
+def _mined(path: Path) -> dict[str, Any]:
+    """The rows of an artifact of `trivet mine`, with its source's name and prompts."""
+    from trivet.core.artifact import Artifact
+    from trivet.mining.rows import mined
+
+    source = mined(Artifact.open(path))
+    kept = {name: getattr(source, name) for name in ("name", "path", "prompts", "in_domain")}
+    return kept | {"columns": source.columns.mapping()}
 
 
 def _set_model(mine: dict[str, Any], model: str | None) -> None:
@@ -121,9 +136,9 @@ def _set_model(mine: dict[str, Any], model: str | None) -> None:
     wanting = [node for node in nodes(mine) if node.get("model") == "???"]
     if wanting and not model:
         fix = "Say --model, with an artifact, a folder or a hub id"
-        raise ConfigError("a retriever needs one", where="--model", fix=fix)
+        raise ConfigError("a retriever or reranker needs one", where="--model", fix=fix)
     if model and not wanting:
-        raise ConfigError("no retriever wants one", where="--model", fix="Leave it out")
+        raise ConfigError("nothing wants one", where="--model", fix="Leave it out")
     for node in wanting:
         node["model"] = model
 
@@ -143,6 +158,12 @@ def _shown(artifact: Artifact) -> str:
     facts = artifact.manifest["statistics"]
     rows = facts["rows"]
     name = artifact.manifest["source"]["name"]
+    if "first_is_best" in facts:
+        return (
+            f"{name}: {facts['scores']} documents of {rows['read']} queries; the first is the best "
+            f"of {facts['first_is_best']:.1%}; {facts['above_0.99']:.1%} of the scores lie above "
+            f"0.99 of the logistic function, {facts['below_0.01']:.1%} below 0.01"
+        )
     line = f"{name}: {rows['written']} of {rows['read']} rows kept"
     if "places" in facts:
         places = facts["places"].items()

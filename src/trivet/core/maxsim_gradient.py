@@ -111,7 +111,9 @@ def _scores(queries: Ragged, documents: Ragged, blocks: list[_Block], count: int
         for b in blocks
     ]  # fmt: skip
     shape = (len(queries), count)
-    return cast(Any, _MaxSim).apply(queries.values.float(), documents.values.float(), moved, shape)
+    dtype = torch.promote_types(queries.values.dtype, torch.float32)  # never less than fp32
+    values = (queries.values.to(dtype), documents.values.to(dtype))
+    return cast(Any, _MaxSim).apply(*values, moved, shape)
 
 
 class _MaxSim(torch.autograd.Function):

@@ -41,8 +41,11 @@ def origin(source: Source) -> dict[str, Any]:
 def mined(artifact: Artifact) -> Source:
     """The rows of an artifact as a source, with the name and the prompts of the one mined."""
     facts = artifact.manifest
-    negatives = ["negatives"] if facts["has_negatives"] else None
-    columns = Columns(query="query", positive="positive", negatives=negatives)
+    if "columns" in facts:
+        columns = Columns(**facts["columns"])
+    else:
+        negatives = ["negatives"] if facts["has_negatives"] else None
+        columns = Columns(query="query", positive="positive", negatives=negatives)
     return Source(columns=columns, path=str((artifact.path / ROWS).resolve()), **facts["source"])
 
 

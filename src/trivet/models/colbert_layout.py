@@ -37,7 +37,8 @@ def save_colbert(model: ColBERT, folder: Path) -> None:
     modules = [{"idx": 0, "name": "0", "path": "", "type": _TRANSFORMER}]
     for i, layer in enumerate(model.head, 1):
         name = f"{i}_Dense"
-        modules.append({"idx": i, "name": str(i), "path": name, "type": _DENSE})
+        kind = _DENSE if cast("Projection", layer).gate is None else _GATED
+        modules.append({"idx": i, "name": str(i), "path": name, "type": kind})
         (folder / name).mkdir()
         save_projection(cast("Projection", layer), folder / name)
     totals = {side: tokenizer.total(side) for side in _SIDES}
@@ -70,15 +71,17 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
         raise ArtifactError("no modules.json: not a ColBERT model", where=str(folder), fix=fix)
     modules = cast("list[dict[str, Any]]", read_json(folder / "modules.json"))
     names = [str(module["type"]).rpartition(".")[2] for module in modules]
-    if names[:1] != ["Transformer"] or set(names[1:]) - {"Dense", "Normalize"}:
+    if names[:1] != ["Transformer"] or set(names[1:]) - {"Dense", "Gated", "Normalize"}:
         what = f"its modules are {', '.join(names)}; a ColBERT model is Transformer and Dense"
         raise ArtifactError(what, where=str(folder / "modules.json"))
-    if "Dense" not in names:
+    if not {"Dense", "Gated"} & set(names):
         fix = "A dense model is searched with --retriever dense"
         raise ArtifactError("has no head: no Dense module", where=str(folder), fix=fix)
     inside = folder / str(modules[0]["path"])
     encoder, inner = load_encoder(inside), load_tokenizer(inside)
-    paths = [str(m["path"]) for m, name in zip(modules, names, strict=True) if name == "Dense"]
+    paths = [
+        str(m["path"]) for m, name in zip(modules, names, strict=True) if name in ("Dense", "Gated")
+    ]
     head = [load_projection(folder / path) for path in paths]
     _check_chain(head, int(encoder.config.hidden_size), folder)
     settings = read_optional(folder / "config_sentence_transformers.json")
@@ -102,6 +105,7 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
 
 _TRANSFORMER = "sentence_transformers.models.Transformer"
 _DENSE = "pylate.models.Dense.Dense"
+_GATED = "trivet.models.pylate_gated.Gated"
 
 
 def _tokenizer(

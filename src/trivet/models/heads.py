@@ -22,12 +22,17 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.activation.GELU": nn.GELU,
     "torch.nn.modules.activation.ReLU": nn.ReLU,
     "torch.nn.modules.activation.SiLU": nn.SiLU,
+    "torch.nn.modules.activation.Sigmoid": nn.Sigmoid,
     "torch.nn.modules.activation.Tanh": nn.Tanh,
 }
 
 
 class Projection(nn.Module):
-    """A linear map, an activation, and the input added where `residual` says so."""
+    """A linear map, an activation, and the input added where `residual` says so.
+
+    With a gate the activation is of a second map, which the first is multiplied by (GLU, Shazeer,
+    https://arxiv.org/abs/2002.05202).
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Projection(nn.Module):
         bias: bool = False,
         activation: nn.Module | None = None,
         residual: bool = False,
+        gated: bool = False,
         scale: float | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -46,6 +52,7 @@ class Projection(nn.Module):
         """
         super().__init__()
         self.linear = nn.Linear(inner, outer, bias=bias)
+        self.gate = nn.Linear(inner, outer, bias=bias) if gated else None
         self.activation = activation or nn.Identity()
         self.has_residual = residual
         self.residual = nn.Linear(inner, outer, bias=False) if residual and inner != outer else None
@@ -54,7 +61,11 @@ class Projection(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, inner) to (…, outer)."""
-        out = self.dropout(self.activation(self.linear(hidden)))
+        out = self.linear(hidden)
+        out = (
+            self.activation(out) if self.gate is None else out * self.activation(self.gate(hidden))
+        )
+        out = self.dropout(out)
         if not self.has_residual:
             return out
         added = hidden if self.residual is None else self.residual(hidden)
@@ -81,6 +92,7 @@ def load_projection(folder: Path) -> Projection:
         bias=bool(config.get("bias", True)),
         activation=_ACTIVATIONS[name](),
         residual=bool(config.get("use_residual", False)),
+        gated=bool(config.get("gated", False)),
     )
     try:
         made.load_state_dict(load_file(weights))
@@ -102,11 +114,11 @@ def folded(layer: Projection) -> dict[str, Tensor]:
         return state
     if layer.residual is not None:
         state["residual.weight"] = state["residual.weight"] * scale
-    elif isinstance(layer.activation, nn.Identity):
+    elif isinstance(layer.activation, nn.Identity) and layer.gate is None:
         weight = state["linear.weight"]
         state["linear.weight"] = weight + (scale - 1) * torch.eye(len(weight), dtype=weight.dtype)
     else:
-        what = f"a scaled residual beside {type(layer.activation).__name__} has no place in PyLate"
+        what = f"a scaled residual beside {_nature(layer)} has no place in PyLate"
         raise ConfigError(
             what, where="head.scale", fix="Set head.scale=null, or widths that differ"
         )
@@ -118,8 +130,8 @@ def one_map(layers: Sequence[Projection]) -> Projection:
     weight = torch.eye(layers[0].linear.in_features, dtype=torch.float64)
     bias: Tensor | None = None
     for layer in layers:
-        if not isinstance(layer.activation, nn.Identity):
-            what = f"a layer with {type(layer.activation).__name__} is not linear"
+        if not isinstance(layer.activation, nn.Identity) or layer.gate is not None:
+            what = f"a layer with {_nature(layer)} is not linear"
             raise ConfigError(what, where="head", fix="Only heads of linear layers can be folded")
         state = {name: tensor.double() for name, tensor in folded(layer).items()}
         own = state["linear.weight"]
@@ -149,7 +161,12 @@ def save_projection(layer: Projection, folder: Path) -> None:
             "bias": "bias" in dict(linear.named_parameters()),
             "activation_function": kinds[type(layer.activation)],
             "use_residual": layer.has_residual,
+            **({"gated": True} if layer.gate is not None else {}),
         },
     )
     state = {name: tensor.contiguous() for name, tensor in folded(layer).items()}
     save_file(state, folder / "model.safetensors")
+
+
+def _nature(layer: Projection) -> str:
+    return "a gate" if layer.gate is not None else type(layer.activation).__name__

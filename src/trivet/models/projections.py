@@ -15,9 +15,15 @@ from torch import nn
 from trivet.core.errors import ConfigError
 from trivet.models.heads import Projection
 
-Activation = Literal["identity", "relu", "gelu", "silu"]
+Activation = Literal["identity", "relu", "gelu", "silu", "sigmoid"]
 Init = Literal["default", "identity", "orthogonal"]
-_ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+_ACTIVATIONS = {
+    "identity": nn.Identity,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+}
 
 
 @runtime_checkable
@@ -43,6 +49,9 @@ class FeedForward:
     """Their dimensions, instead of a factor: depth - 1 of them."""
     activation: Activation = "identity"
     """After each layer but the last."""
+    gated: bool = False
+    """Whether each layer but the last is a GLU: its activation is a gate's. Loads in PyLate only
+    where trivet is installed."""
     residual: bool = False
     """Whether each layer but the last adds its input: mapped, where it changes the dimensions."""
     residual_init: Init = "default"
@@ -67,6 +76,7 @@ class FeedForward:
         idle = {
             "activation": self.depth == 1 and self.activation != "identity",
             "residual": self.depth == 1 and self.residual,
+            "gated": self.depth == 1 and self.gated,
             "dropout": self.depth == 1 and self.dropout > 0,
             "residual_init": not self.residual and self.residual_init != "default",
             "scale": not self.residual and self.scale is not None,
@@ -93,6 +103,7 @@ class FeedForward:
             bias=self.bias,
             activation=_ACTIVATIONS[self.activation](),
             residual=self.residual,
+            gated=self.gated,
             scale=self.scale,
             dropout=self.dropout,
         )

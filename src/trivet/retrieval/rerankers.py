@@ -26,7 +26,7 @@ from trivet.models.loading import load_causal, load_classifier, load_tokenizer
 from trivet.retrieval.learned import identity, model_folder
 from trivet.retrieval.pairs import Pair, Pairs, score_pairs
 
-_TEMPLATE = """query: {query}
+TEMPLATE = """query: {query}
 document: {document}
 You judge search results. Weigh what the query asks against what the document says, then answer \
 with one digit: 1 if the document is relevant to the query, 0 if it is not.
@@ -160,8 +160,10 @@ class CausalYesNo(_Model):
 
     max_length: int = 8192
     """Tokens in all; a query takes at most three quarters, a document what is left."""
-    template: str = _TEMPLATE
-    """What the model reads, in the model's own chat form where it has one."""
+    template: str = TEMPLATE
+    """What the model reads."""
+    chat: bool = True
+    """Whether the template is put into the model's own chat form, where it has one."""
     positive: str = "1"
     """The token that says relevant."""
     negative: str = "0"
@@ -170,13 +172,11 @@ class CausalYesNo(_Model):
     def __post_init__(self) -> None:
         """A template with a place for each text, the query's first."""
         super().__post_init__()
-        if not re.fullmatch(r"[^{}]*\{query\}[^{}]*\n[^{}]*\{document\}[^{}]*", self.template):
-            fix = "Hold {query} on one line and {document} on a later one, each once"
-            raise ConfigError("lacks a place for a text", where="template", fix=fix)
+        check_template(self.template)
 
     def describe(self) -> dict[str, Any]:
         """The model, its length, what it is told, and what was cut."""
-        told = {"template": self.template, "positive": self.positive, "negative": self.negative}
+        told = {name: getattr(self, name) for name in ("template", "chat", "positive", "negative")}
         return {"kind": "causal", **super().describe(), **told}
 
     def _load(self, folder: Path) -> Any:
@@ -220,7 +220,7 @@ class CausalYesNo(_Model):
         """The template as tokens and, as text, the lines of query and document up to their end."""
         if "pieces" not in self._ready():
             tokenizer, text = self._state["tokenizer"], self.template
-            if tokenizer.chat_template:
+            if self.chat and tokenizer.chat_template:
                 chat = [{"role": "user", "content": text}]
                 text = tokenizer.apply_chat_template(
                     chat, tokenize=False, add_generation_prompt=True
@@ -240,6 +240,13 @@ class CausalYesNo(_Model):
             what = f"{word!r} is {len(ids)} tokens to this model, it must be one"
             raise ConfigError(what, where="positive, negative")
         return ids[0]
+
+
+def check_template(template: str) -> None:
+    """Refuse a template without a place for each text, the query's first."""
+    if not re.fullmatch(r"[^{}]*\{query\}[^{}]*\n[^{}]*\{document\}[^{}]*", template):
+        fix = "Hold {query} on one line and {document} on a later one, each once"
+        raise ConfigError("lacks a place for a text", where="template", fix=fix)
 
 
 def _limit(model: Any) -> int:

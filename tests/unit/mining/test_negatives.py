@@ -248,7 +248,7 @@ def test_other_documents_can_be_searched_too(mine, tmp_path):
 def test_a_row_that_cannot_be_filled_ends_in_one_line_when_there_is_no_other(mine, tmp_path):
     path = tmp_path / "few.jsonl"
     path.write_text('{"query": "a", "positive": "one two"}\n{"query": "b", "positive": "three"}')
-    with pytest.raises(TrivetError, match=r"animals: no row is left. Set short=random"):
+    with pytest.raises(TrivetError, match=r"animals: no row is left. Lower number"):
         mine(negatives(judge=None), what=source(path))
 
 

@@ -24,6 +24,11 @@ TEXTS = ["one", "a few more words, here!", "and a text that goes on for quite a 
 HEADS = {
     "linear": lambda: [Projection(32, 8)],
     "bias": lambda: [Projection(32, 8, bias=True)],
+    "gated": lambda: [
+        Projection(32, 64, activation=nn.SiLU(), residual=True, gated=True, bias=True),
+        Projection(64, 64, activation=nn.Sigmoid(), residual=True, gated=True),
+        Projection(64, 8),
+    ],
     "two layers": lambda: [
         Projection(32, 64, residual=True),
         Projection(64, 64, activation=nn.GELU(), residual=True),

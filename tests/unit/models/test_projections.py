@@ -41,6 +41,14 @@ def test_the_parts_do_what_they_say():
     torch.testing.assert_close(head(HIDDEN), x)
 
 
+@pytest.mark.parametrize("activation", ["identity", "sigmoid"])
+def test_a_gate_multiplies(activation):
+    head = draw(FeedForward(dim=4, depth=2, gated=True, activation=activation), 12, 0)
+    values, gate = (HIDDEN @ part.weight.T for part in (head[0].linear, head[0].gate))
+    gate = gate.sigmoid() if activation == "sigmoid" else gate
+    torch.testing.assert_close(head(HIDDEN), (values * gate) @ head[1].linear.weight.T)
+
+
 def test_dropout_is_for_training_alone():
     head = draw(FeedForward(dim=4, depth=2, dropout=0.5), 12, 0)
     assert not torch.equal(head.train()(HIDDEN), head(HIDDEN))
@@ -70,6 +78,7 @@ def test_numbers_follow_from_the_seed_and_move_no_other():
         {"depth": 3, "widths": [12, 24], "residual": True, "scale": 0.3},
         {"depth": 2, "residual": True, "scale": 0.3, "activation": "relu"},
         {"depth": 4, "bias": True},
+        {"depth": 3, "gated": True, "activation": "silu", "residual": True, "bias": True},
     ],
 )
 def test_what_is_saved_gives_equal_outputs_without_scales(fields, tmp_path):
@@ -109,6 +118,9 @@ def test_what_is_not_linear_does_not_fold():
     head = draw(FeedForward(dim=4, depth=2, activation="silu"), 12, 0)
     with pytest.raises(ConfigError, match="SiLU is not linear"):
         one_map(list(head))
+    gated = draw(FeedForward(dim=4, depth=2, gated=True), 12, 0)
+    with pytest.raises(ConfigError, match="a gate is not linear"):
+        one_map(list(gated))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +131,7 @@ def test_what_is_not_linear_does_not_fold():
         ({"dim": 4, "depth": 3, "widths": [8]}, "depth - 1 widths"),
         ({"dim": 4, "activation": "relu"}, "activation: has no effect"),
         ({"dim": 4, "residual": True}, "residual: has no effect"),
+        ({"dim": 4, "gated": True}, "gated: has no effect"),
         ({"dim": 4, "depth": 2, "scale": 1.0}, "scale: has no effect"),
         ({"dim": 4, "depth": 2, "residual_init": "identity"}, "residual_init: has no effect"),
         ({"dim": 4, "depth": 2, "dropout": 1.0}, "below 1"),

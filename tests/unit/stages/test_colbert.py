@@ -215,6 +215,7 @@ def test_the_seed_draws_the_head_and_nothing_else_moves(tmp_path, parent):
         ({"skip": ["notatoken"]}, "'notatoken' is no token"),
         ({"markers": {"query": "[Q] "}}, "one of query and document each"),
         ({"head": FeedForward(dim=64)}, "64 dimensions are more than the encoder's 32"),
+        ({"head": FeedForward(dim=8, depth=2, gated=True)}, "plain: a head with gates loads"),
         ({"lengths": {"document": 999}}, "999 content tokens do not fit"),
     ],
 )
