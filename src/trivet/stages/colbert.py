@@ -1,6 +1,6 @@
 """Stage 4, ColBERT: one vector a text becomes one vector a token.
 
-The last stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880, section 3.3): a new head,
+The last stage of mxbai-edge-colbert-v0 (https://arxiv.org/abs/2510.14880): a new head,
 markers for either side, and a reranker's scores over n-way tuples to learn from.
 """
 

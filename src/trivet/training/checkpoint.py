@@ -82,14 +82,12 @@ def write(
 
 
 def newest(folder: Path) -> Checkpoint | None:
-    """The last checkpoint that is whole; one that was damaged is set aside with a warning."""
+    """The last checkpoint that is whole; one that was damaged is passed over with a warning."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             return read(path)
         except (ArtifactError, SafetensorError) as error:
             log.warning("a damaged checkpoint is passed over: %s", error)
-            if first():  # else it would be counted among those to keep
-                path.replace(path.with_name(f"damaged-{path.name}"))
     return None
 
 
@@ -105,6 +103,13 @@ def read(path: Path) -> Checkpoint:
     if tree_digests(path, skip=[STATE]) != files:
         raise ArtifactError("a file is missing or was changed", where=str(path))
     return Checkpoint(path, state)
+
+
+def set_aside(folder: Path, after: int) -> None:
+    """Rename damaged checkpoints after a step: they must not count among those to keep."""
+    for path in folder.glob("step-*"):
+        if path.name > place(folder, after).name:
+            path.replace(path.with_name(f"damaged-{path.name}"))
 
 
 def rotate(folder: Path, keep: int, also: int | None = None) -> None:

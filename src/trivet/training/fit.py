@@ -183,6 +183,9 @@ def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
             fix="resume=never starts over; resume=force goes on all the same",
         )
     log.info("%s: weights and optimiser restored from %s", work.stage, found.path)
+    wait()  # all ranks have looked
+    if first():
+        checkpoint.set_aside(work.folder, found.step)
     work.forget_after(found.step)
     return found
 
