@@ -8,10 +8,12 @@ ledger under the row's id.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from trivet.core.lock import only_one
 from trivet.core.machine import hardware
 from trivet.core.tables import lines
 from trivet.core.versions import git_revision, library_versions
+
+log = logging.getLogger(__name__)
 
 FIELDS: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -116,16 +120,23 @@ class Ledger:
             _append(self.path, line.encode())
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """All rows, checked; a torn line is an error that names it."""
+        """All rows, checked; a line that is none is an error that names it.
+
+        A last line without its end is left out: its writer is at it, or was killed, and the next
+        row takes its place.
+        """
         if not self.path.is_file():
             return
         for number, line in lines(self.path):
+            if not line.endswith("\n") and not _is_json(line):
+                log.warning("%s:%d: a row whose writer was stopped is left out", self.path, number)
+                return
             try:
                 row = json.loads(line)
                 check(row)
             except (json.JSONDecodeError, DataError) as error:
-                fix = "Delete the line if its writer was stopped before it was done"
                 what = f"not a ledger row ({error})"
+                fix = "Write it as it was, or delete the line"
                 raise DataError(what, where=f"{self.path}:{number}", fix=fix) from None
             yield row
 
@@ -139,14 +150,39 @@ def _relevant(task: Task) -> dict[str, list[str]]:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """One write for the whole line; a line whose writer was killed is closed, and stays apart."""
+    """One write for the whole line, in place of what a killed writer began and never finished.
+
+    A kill can cut even a single write, between two pages of the file.
+    """
     with path.open("ab+", buffering=0) as stream:
-        if stream.seek(0, os.SEEK_END) > 0:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":
-                line = b"\n" + line
+        end = stream.seek(0, os.SEEK_END)
+        rest = _unfinished(stream, end)
+        if rest and _is_json(rest):
+            line = b"\n" + line
+        elif rest:
+            log.warning("%s: a row whose writer was stopped is dropped", path)
+            stream.truncate(end - len(rest))
         stream.write(line)
         os.fsync(stream.fileno())
+
+
+def _unfinished(stream: FileIO, end: int, block: int = 65536) -> bytes:
+    """What follows the last line end."""
+    rest = b""
+    while end > 0 and b"\n" not in rest:
+        start = max(0, end - block)
+        stream.seek(start)
+        rest = stream.read(end - start) + rest
+        end = start
+    return rest.rpartition(b"\n")[2]
+
+
+def _is_json(text: str | bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_row(result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:

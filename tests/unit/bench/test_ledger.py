@@ -10,7 +10,7 @@ import pytest
 
 from trivet.bench.evaluate import evaluate
 from trivet.bench.folder import Folder
-from trivet.bench.ledger import FIELDS, RETRIEVER, Ledger, check, make_row
+from trivet.bench.ledger import FIELDS, RETRIEVER, Ledger, _unfinished, check, make_row
 from trivet.bench.trec import read_run
 from trivet.core.errors import ConfigError, DataError
 from trivet.retrieval.bm25 import Bm25
@@ -195,20 +195,40 @@ def test_a_writer_killed_at_any_moment_leaves_whole_rows_and_no_lock(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 100, -2])
-def test_a_torn_line_stays_apart_from_the_next_row_and_is_reported(tmp_path, cut):
+@pytest.mark.parametrize("block", [1, 7, 65536])
+def test_a_row_whose_writer_was_killed_is_left_out_and_its_place_taken(
+    tmp_path, cut, block, monkeypatch, caplog
+):
+    monkeypatch.setattr(_unfinished, "__defaults__", (block,))
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append(ROW)
     line = ledger.path.read_bytes()
     ledger.path.write_bytes(line + line[:cut])
+    assert [row["id"] for row in ledger.read()] == ["0"]
+    assert "ledger.jsonl:2: a row whose writer was stopped is left out" in caplog.text
     ledger.append({**ROW, "id": "next"})
-    assert ledger.path.read_bytes().splitlines()[1:2] == [line[:cut]]
+    assert "a row whose writer was stopped is dropped" in caplog.text
+    assert ledger.path.read_bytes().startswith(line)
+    assert [row["id"] for row in ledger.read()] == ["0", "next"]
+
+
+def test_a_first_row_whose_writer_was_killed_is_no_row(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.path.write_bytes(b'{"id": "0", "ti')
+    assert list(ledger.read()) == []
+    ledger.append(ROW)
+    assert list(ledger.read()) == [ROW]
+
+
+def test_a_torn_line_among_the_rows_is_named(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append(ROW)
+    whole = ledger.path.read_text()
+    ledger.path.write_text(whole + whole[:100] + "\n" + whole)
     rows = ledger.read()
     assert next(rows) == ROW
-    with pytest.raises(DataError, match="ledger.jsonl:2: not a ledger row.*Delete the line"):
+    with pytest.raises(DataError, match="ledger.jsonl:2: not a ledger row.*delete the line"):
         next(rows)
-    lines = ledger.path.read_text().splitlines(keepends=True)
-    ledger.path.write_text(lines[0] + lines[2])
-    assert [row["id"] for row in ledger.read()] == ["0", "next"]
 
 
 def test_a_line_that_lacks_only_its_end_is_a_row(tmp_path):
