@@ -1,4 +1,4 @@
-"""Length-bucketed micro-batches: rows of like length together, with little padding."""
+"""Micro-batches of texts of like length: with little padding, or where there is none, by tokens."""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ def buckets(lengths: Tensor, budget: int) -> list[Tensor]:
             groups.append(order[start:end])
             start, longest = end, length
     return groups
+
+
+def packs(lengths: Tensor, budget: int) -> list[Tensor]:
+    """Cut rows into groups of no more than a budget of tokens in all, longest first.
+
+    For encoders that read texts end to end. A row longer than the budget forms a group alone; ties
+    keep their order.
+    """
+    if budget < 1:
+        raise ValueError(f"a budget of {budget} tokens holds nothing")
+    order = torch.sort(lengths, descending=True, stable=True).indices
+    groups: list[Tensor] = []
+    start, held = 0, 0
+    for end, length in enumerate(lengths[order].tolist()):
+        if end > start and held + length > budget:
+            groups.append(order[start:end])
+            start, held = end, 0
+        held += length
+    return [*groups, order[start:]] if len(order) else groups
 
 
 def padding_share(lengths: Tensor, groups: list[Tensor]) -> float:

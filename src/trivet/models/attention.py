@@ -1,4 +1,4 @@
-"""The attention that is fastest where it runs.
+"""The attention that is fastest where it runs, over texts that are filled up or lie end to end.
 
 In bf16 on a CPU torch's fused attention has a slow backward pass, and plain batched products are
 faster until the score matrix outgrows the caches; in fp32, and on a GPU, the fused one wins.
@@ -28,9 +28,21 @@ def attention(
     attention_mask: Tensor | None,  # (B, 1, L, L), true where attended
     scaling: float | None = None,
     dropout: float = 0.0,
+    packing: Any = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Plain products for short texts trained in bf16 on a CPU, the fused ones elsewhere."""
+    """Plain products for short texts trained in bf16 on a CPU, the fused ones elsewhere.
+
+    With `packing`, B is 1 and texts lie end to end: each attends to itself alone.
+    """
+    if packing is not None:
+        window = options.pop("sliding_window", None)
+
+        def within(query: Tensor, key: Tensor, value: Tensor, keys: Tensor | None) -> Tensor:
+            mask = _windowed(keys, query, window)
+            return attention(module, query, key, value, mask, scaling, dropout, **options)[0]
+
+        return packing.attend(query, key, value, within), None
     short = query.shape[2] <= LONGEST_PLAIN and query.shape[1] == key.shape[1]
     on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
     causal = attention_mask is None and bool(getattr(module, "is_causal", False))
@@ -40,6 +52,16 @@ def attention(
         )
         return out, None
     return plain(module, query, key, value, attention_mask, scaling, dropout), None
+
+
+def _windowed(keys: Tensor | None, query: Tensor, window: int | None) -> Tensor | None:
+    """Which tokens see which, (B, 1, L, L): keys that count, and no further than a window."""
+    length = query.shape[2]
+    if window is None or length <= window:
+        return None if keys is None else keys.expand(-1, -1, length, -1)
+    places = torch.arange(length, device=query.device)
+    near = (places[:, None] - places).abs() < window  # transformers counts the token itself
+    return near[None, None] if keys is None else near & keys
 
 
 def plain(

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trivet.core.buckets import buckets
 from trivet.core.ragged import Ragged, concatenate
 from trivet.models.heads import Projection
+from trivet.models.packed import hidden_states, micro_batches
 from trivet.models.tokens import Tokenizer
 
 Expansion = Literal["none", "mask", "mask_attend"]
@@ -36,7 +36,7 @@ class ColBERT(nn.Module):
         budget: int = 8192,
     ) -> None:
         """`expansion`: whether queries are filled up with mask tokens, and whether these are seen
-        by others; `skip`: document tokens that get no vector; `budget`: padded tokens per
+        by others; `skip`: document tokens that get no vector; `budget`: tokens per
         micro-batch."""
         super().__init__()
         self.encoder, self.head, self.tokenizer = encoder, head, tokenizer
@@ -76,7 +76,7 @@ class ColBERT(nn.Module):
         """Vectors of texts that `marked` made, of both sides at once or of one, in their order."""
         if len(marked) == 0:
             return Ragged(torch.empty(0, self.dim), marked.offsets)
-        groups = buckets(marked.lengths, self.budget)
+        groups = micro_batches(self.encoder, marked.lengths, self.budget)
         parts = [self._encode(marked.select(group).to(self.device)) for group in groups]
         return concatenate(parts).select(torch.argsort(torch.cat(groups)))
 
@@ -96,16 +96,15 @@ class ColBERT(nn.Module):
 
     def _encode(self, rows: Ragged) -> Ragged:
         """Normalised vectors of one micro-batch."""
-        columns, mask = rows.pad(0)  # (b, L, 3), (b, L)
-        ids = columns[..., 0].masked_fill(~mask, self.tokenizer.pad)
-        seen = mask & columns[..., 1].bool()
-        hidden = self.encoder(
-            input_ids=ids, attention_mask=None if bool(seen.all()) else seen.long()
-        ).last_hidden_state  # (b, L, H)
-        kept = mask & columns[..., 2].bool()
-        vectors = F.normalize(self.head(hidden[kept]).float(), dim=-1)  # (T, D)
-        lengths = kept.sum(1)
-        return Ragged(vectors, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+        ids, seen, keep = rows.values.unbind(-1)  # (T,) each
+        tokens = Ragged(ids, rows.offsets)
+        attended = None if bool(seen.all()) else seen.bool()
+        (hidden,) = hidden_states(self.encoder, tokens, pad=self.tokenizer.pad, seen=attended)
+        if not bool(keep.all()):
+            hidden = hidden[keep.bool()]
+        vectors = F.normalize(self.head(hidden).float(), dim=-1)  # (T, D)
+        kept = torch.cat([keep.new_zeros(1), keep.cumsum(0)])  # before each token
+        return Ragged(vectors, kept[rows.offsets])
 
 
 def add_markers(encoder: Any, inner: Any, query: str = "[Q] ", document: str = "[D] ") -> Markers:

@@ -1,7 +1,7 @@
 """A dense retriever: one normalised vector a text.
 
-Texts come in as Ragged token ids and are encoded in length-bucketed micro-batches, so that almost
-no padding is computed; which rows share a micro-batch does not change their vectors.
+Texts come in as Ragged token ids and are encoded in micro-batches with little padding or none;
+which rows share a micro-batch does not change their vectors.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trivet.core.buckets import buckets
 from trivet.core.errors import ConfigError
 from trivet.core.ragged import Ragged
+from trivet.models.packed import hidden_states, means, micro_batches
 from trivet.models.tokens import Tokenizer
 
 Pooling = Literal["mean", "cls", "last"]
@@ -33,7 +33,7 @@ class Dense(nn.Module):
         normalize: bool = True,
         budget: int = 8192,
     ) -> None:
-        """`budget`: padded tokens per micro-batch."""
+        """`budget`: tokens per micro-batch."""
         super().__init__()
         self.encoder, self.tokenizer = encoder, tokenizer
         self.pooling: Pooling = pooling
@@ -61,33 +61,30 @@ class Dense(nn.Module):
         count = int(getattr(self.encoder.config, "num_hidden_layers", 0))
         if layers is not None and not (layers and min(layers) >= 1 and max(layers) <= count):
             raise ConfigError(f"must lie between 1 and {count}", where="layers")
-        groups = buckets(tokens.lengths, self.budget)
+        groups = micro_batches(self.encoder, tokens.lengths, self.budget)
         parts = [self._encode(tokens.select(group).to(self.device), layers) for group in groups]
         back = torch.argsort(torch.cat(groups)).to(self.device)
         return torch.cat(parts)[back]
 
     def _encode(self, tokens: Ragged, layers: Sequence[int] | None) -> Tensor:
-        ids, mask = tokens.pad(self.tokenizer.pad)  # (b, L), (b, L)
-        attended = None if bool(mask.all()) else mask.long()
+        pad, every = self.tokenizer.pad, layers is not None
+        states = hidden_states(self.encoder, tokens, pad=pad, every=every)
         if layers is None:
-            out = self.encoder(input_ids=ids, attention_mask=attended)
-            return self._pool(out.last_hidden_state, mask)
-        out = self.encoder(input_ids=ids, attention_mask=attended, output_hidden_states=True)
-        states = out.hidden_states  # the embeddings and each layer, the last one normed already
+            return self._pool(Ragged(states[0], tokens.offsets))
+        # the embeddings and each layer, the last one normed already
         norms = (getattr(self.encoder, name, None) for name in ("final_norm", "norm"))
         norm = next(filter(None, norms), nn.Identity())
         named = [states[i] if i == len(states) - 1 else norm(states[i]) for i in layers]
-        return torch.stack([self._pool(hidden, mask) for hidden in named], dim=1)  # (b, K, D)
+        pooled = [self._pool(Ragged(hidden, tokens.offsets)) for hidden in named]
+        return torch.stack(pooled, dim=1)  # (b, K, D)
 
-    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(b, D) from token vectors (b, L, D) and the tokens that are there (b, L)."""
+    def _pool(self, hidden: Ragged) -> Tensor:
+        """(b, D) from the vectors of all tokens, (T, D)."""
         if self.pooling == "cls":
-            pooled = hidden[:, 0]
+            pooled = hidden.values[hidden.offsets[:-1]]
         elif self.pooling == "last":
-            last = mask.sum(1) - 1  # (b,)
-            pooled = hidden[torch.arange(len(last), device=last.device), last]
+            pooled = hidden.values[hidden.offsets[1:] - 1]
         else:
-            weights = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)  # (b, L)
-            pooled = torch.einsum("bl,bld->bd", weights, hidden)
+            pooled = means(hidden)
         pooled = pooled.float()
         return F.normalize(pooled, dim=-1) if self.normalize else pooled

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from trivet.core.buckets import buckets
+from trivet.core.buckets import packs
 from trivet.core.machine import Precision
 from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
@@ -100,7 +100,7 @@ def encode_shards(
     with Progress(what, sum(map(len, parts)), "text") as progress:
         for rows, tokens in prefetch(parts, tokenize, depth=1):
             found: list[Tensor] = [torch.empty(0)] * len(rows)
-            for group in buckets(tokens.ids.lengths, model.budget):
+            for group in packs(tokens.ids.lengths, model.budget):
                 work = partial(_encoded, model, tokens.ids.select(group), side)
                 out, model.budget = halving(work, model.budget, what)
                 for row, vectors in zip(group.tolist(), out, strict=True):

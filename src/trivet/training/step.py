@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from trivet.core.buckets import buckets
+from trivet.core.buckets import packs
 from trivet.core.errors import TrivetError
 from trivet.core.memory import halving, out_of_memory
 from trivet.core.ragged import Ragged, concatenate
@@ -45,7 +45,7 @@ class Stepper:
         what: str,
         split: bool = False,
     ) -> None:
-        """`budget`: padded tokens per micro-batch; `seed` decides what the model draws.
+        """`budget`: tokens per micro-batch; `seed` decides what the model draws.
 
         `split`: the model's weights lie on several ranks, so all must compute as often.
         """
@@ -80,7 +80,7 @@ class Stepper:
 
     def _plain(self, batch: Prepared, seed: int, held: list[Tensor | None]) -> Tensor | None:
         """With all activations held; None where they do not fit."""
-        groups = buckets(batch.tokens.lengths, self.budget)
+        groups = packs(batch.tokens.lengths, self.budget)
         try:
             parts = [self._encode(batch.tokens, group, seed, i) for i, group in enumerate(groups)]
             value = self.loss(_in_order(parts, groups), batch.targets)
@@ -101,7 +101,7 @@ class Stepper:
         """With the activations of one micro-batch at a time."""
 
         def encoded(budget: int) -> Vectors:
-            groups = buckets(batch.tokens.lengths, budget)
+            groups = packs(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             with torch.no_grad():
                 parts = [self._encode(batch.tokens, g, seed, i) for i, g in enumerate(groups)]
@@ -111,7 +111,7 @@ class Stepper:
 
         def again(budget: int) -> None:
             self._put_back(held)
-            groups = buckets(batch.tokens.lengths, budget)
+            groups = packs(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             for i, group in enumerate(groups):
                 out = _values(self._encode(batch.tokens, group, seed, i))
