@@ -80,14 +80,16 @@ class Dense(nn.Module):
         return torch.stack([self._pool(hidden, mask) for hidden in named], dim=1)  # (b, K, D)
 
     def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(b, D) from token vectors (b, L, D) and the tokens that are there (b, L)."""
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        elif self.pooling == "last":
-            last = mask.sum(1) - 1  # (b,)
-            pooled = hidden[torch.arange(len(last), device=last.device), last]
-        else:
-            weights = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)  # (b, L)
-            pooled = torch.einsum("bl,bld->bd", weights, hidden)
-        pooled = pooled.float()
+        pooled = pool(hidden, mask, self.pooling).float()
         return F.normalize(pooled, dim=-1) if self.normalize else pooled
+
+
+def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """(b, D) from token vectors (b, L, D) and the tokens that are there (b, L)."""
+    if pooling == "cls":
+        return hidden[:, 0]
+    if pooling == "last":
+        last = mask.sum(1)[:, None, None] - 1  # (b, 1, 1)
+        return hidden.gather(1, last.expand(-1, -1, hidden.shape[-1]))[:, 0]
+    weights = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)  # (b, L)
+    return torch.einsum("bl,bld->bd", weights, hidden)
