@@ -114,7 +114,7 @@ class Work:
                 aside.replace(path)
 
     def save(self, write: Callable[[Path], None], facts: dict[str, Any]) -> Artifact:
-        """Finish the stage: its output becomes an artifact, with a card and the facts in its manifest."""
+        """Finish the stage: its output becomes an artifact; the facts go into manifest and card."""
         manifest = {**self.describe, **facts}
 
         def whole(folder: Path) -> None:

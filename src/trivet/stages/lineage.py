@@ -40,8 +40,8 @@ def ancestors(parent: Artifact | None) -> list[dict[str, Any]]:
 def origins(config: Any) -> dict[str, dict[str, str]]:
     """The hub ids and packages in a stage's config, by their place in it.
 
-    No content key holds them, so the manifest would not say where data and models came from. Folders
-    are left out: they mean nothing elsewhere.
+    No content key holds them, so the manifest would not say where data and models came from.
+    Folders are left out: they mean nothing elsewhere.
     """
     return dict(_origins(config, ""))
 

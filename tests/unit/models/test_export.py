@@ -58,9 +58,7 @@ def colbert(shape="bert", *, expansion="none", skip=True, gated=False, **options
     encoder, tokenizer = parts(shape, **options)
     head = [Projection(32, 64, activation=nn.GELU(), residual=True, gated=gated), Projection(64, 8)]
     words = tokenizer.inner.convert_tokens_to_ids([",", "!", "|"]) if skip else []
-    return ColBERT(
-        encoder, nn.Sequential(*head), tokenizer, expansion=expansion, skip=words
-    ).eval()
+    return ColBERT(encoder, nn.Sequential(*head), tokenizer, expansion=expansion, skip=words).eval()
 
 
 def dense(shape="bert", **options) -> Dense:
