@@ -30,18 +30,15 @@ class _Kind:
 
 
 _VECTORS = ("sentence-transformers", "sentence-similarity", "feature-extraction")
+_LATE = "late-interaction retriever (ColBERT): one vector a token"
 _KINDS = {
     "dense": _Kind(
         "dense retriever: one vector a text", "sentence-transformers", _VECTORS[1], _VECTORS
     ),
-    "colbert": _Kind(
-        "late-interaction retriever (ColBERT): one vector a token",
-        "PyLate",
-        _VECTORS[1],
-        ("ColBERT", "PyLate", *_VECTORS),
-    ),
+    "colbert": _Kind(_LATE, "PyLate", _VECTORS[1], ("ColBERT", "PyLate", *_VECTORS)),
+    "gated": _Kind(_LATE, "PyLate", _VECTORS[1], ("ColBERT", "PyLate", *_VECTORS)),
     "multi-vector": _Kind(
-        "late-interaction retriever (ColBERT): one vector a token",
+        _LATE,
         "sentence-transformers",
         _VECTORS[1],
         ("ColBERT", "multi-vector", *_VECTORS),
@@ -64,9 +61,10 @@ def write_card(folder: Path, manifest: Facts, *, results: str = "", base: str = 
     if kind is None:
         return
     stages = [*manifest.get("ancestors", []), *([manifest] if "key" in manifest else [])]
+    made = "made with" if stages else "exported by"
     parts = [
         _front_matter(_KINDS[kind], stages, base),
-        f"# {_name(manifest, base)}\n\nA {_KINDS[kind].what}, made with trivet.",
+        f"# {_name(manifest, base)}\n\nA {_KINDS[kind].what}, {made} trivet.",
         "## How to load it\n\n`MODEL` is this folder, or its id on the hub.\n\n" + CODE[kind],
         _recipe(stages),
         _data(stages),
@@ -85,7 +83,9 @@ def _kind(folder: Path) -> str | None:
     names = {str(module["type"]).rpartition(".")[2] for module in modules}
     if "MultiVectorMask" in names:
         return "multi-vector"
-    return "colbert" if names & {"Dense", "Gated"} else "dense"
+    if "Pooling" in names:
+        return "dense"
+    return "gated" if "Gated" in names else "colbert"
 
 
 def _name(manifest: Facts, base: str) -> str:

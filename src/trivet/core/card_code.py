@@ -30,9 +30,12 @@ documents = model.encode_document(["an answer", "something else"])
 scores = model.similarity(queries, documents)
 ```
 """
-_COLBERT = f"""
-With [PyLate](https://github.com/lightonai/pylate):
-
+_EVAL = """
+```bash
+trivet eval --bench demo --retriever colbert --model MODEL
+```
+"""
+_PYLATE = """
 ```python
 from pylate import models, scores
 
@@ -43,15 +46,20 @@ documents = model.encode(
 )
 scores = scores.colbert_scores(queries, documents)
 ```
-
+"""
+_COLBERT = f"""
+With [PyLate](https://github.com/lightonai/pylate):
+{_PYLATE}
 With [sentence-transformers](https://sbert.net) 6, whose vectors are the same:
 {_MULTI_VECTOR}
 With trivet:
-
-```bash
-trivet eval --bench demo --retriever colbert --model MODEL
-```
-"""
+{_EVAL}"""
+_GATED = f"""
+Its head has gates, so [PyLate](https://github.com/lightonai/pylate) reads it only where trivet is
+installed, too:
+{_PYLATE}
+With trivet:
+{_EVAL}"""
 _ONNX = """
 `reading.json` says what stands around a text on either side; these lines do what it says.
 
@@ -89,6 +97,7 @@ score = query @ document if reading["one_vector"] else (query @ document.T).max(
 CODE = {
     "dense": _DENSE.strip(),
     "colbert": _COLBERT.strip(),
+    "gated": _GATED.strip(),
     "multi-vector": f"With [sentence-transformers](https://sbert.net) 6:\n{_MULTI_VECTOR}".strip(),
     "onnx": _ONNX.strip(),
 }

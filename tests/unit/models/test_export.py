@@ -290,17 +290,20 @@ def test_what_does_not_fit_a_model_is_refused(tmp_path):
         export(tmp_path, tmp_path, "sentence-transformers", fold=True)
 
 
-@pytest.mark.parametrize("kind", ["dense", "colbert", "multi-vector"])
+@pytest.mark.parametrize("kind", ["dense", "colbert", "gated", "multi-vector"])
 def test_the_lines_on_a_card_run(tmp_path, kind, request):
     if kind == "multi-vector":
         request.getfixturevalue("v6")
-    if kind == "colbert":
+    if kind in ("colbert", "gated"):
         pytest.importorskip("pylate.models")
     source, folder = tmp_path / "ours", tmp_path / "out"
     for made in (source, folder):
         made.mkdir()
-    save_dense(dense(), source) if kind == "dense" else save_colbert(colbert(), source)
-    export(source, folder, "pylate" if kind == "colbert" else "sentence-transformers")
+    if kind == "gated":
+        save_colbert(colbert(gated=True), folder)
+    else:
+        save_dense(dense(), source) if kind == "dense" else save_colbert(colbert(), source)
+        export(source, folder, "pylate" if kind == "colbert" else "sentence-transformers")
     write_card(folder, {})
     held = {}
     with warnings.catch_warnings():
