@@ -142,8 +142,9 @@ def _settings(value: Any, stage: Facts, where: str) -> Iterator[tuple[str, str]]
         for i, part in enumerate(cast("list[Any]", value)):
             yield from _settings(part, stage, f"{where}.{i}")
     elif value not in (None, [], ""):
-        bare = isinstance(value, str) and value.isprintable() and value.strip() == value
-        yield where, value if bare else json.dumps(value)
+        text = str(value)
+        bare = isinstance(value, str) and text.isprintable() and text.strip() == text
+        yield where, text if bare else json.dumps(value)
 
 
 def _code(text: str) -> str:

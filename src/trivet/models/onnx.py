@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trivet.core.errors import ConfigError
 from trivet.models.colbert import ColBERT
-from trivet.models.dense import Dense, pool
+from trivet.models.dense import Dense, Pooling, pool
 from trivet.models.layout import write_plain
 from trivet.models.splade import SpladeModel
 from trivet.models.tokens import Tokenizer
@@ -33,7 +33,8 @@ class _DenseGraph(nn.Module):
 
     def __init__(self, model: Dense) -> None:
         super().__init__()
-        self.encoder, self.pooling, self.normalize = model.encoder, model.pooling, model.normalize
+        self.encoder, self.normalize = model.encoder, model.normalize
+        self.pooling: Pooling = model.pooling
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = _hidden(self.encoder, input_ids, attention_mask)
