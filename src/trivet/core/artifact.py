@@ -3,7 +3,8 @@
 An artifact's key is a hash of everything that decides its bytes: the stage's config less what
 cannot change a result, the stage's version, its parents' keys and the fingerprints of its data.
 Done means that the manifest is there; it is written last, inside a folder that gets its name in one
-atomic step, so a half-written artifact cannot be found.
+atomic step, so a half-written artifact cannot be found. A model's card may be edited afterwards:
+nothing is read from it, so it is not among the files that must stay as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trivet.core.files import read_json, whole_folder, write_json
 from trivet.core.hashing import file_digest, json_digest, tree_digests
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,6 @@ class Store:
         path = self.place(stage, key)
         with whole_folder(path) as aside:
             write(aside)
-            files = tree_digests(aside)
+            files = tree_digests(aside, skip=[CARD])
             write_json(aside / MANIFEST, {**manifest, "stage": stage, "key": key, "files": files})
         return Artifact.open(path, verify=False)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from trivet.core import ranks
 from trivet.core.artifact import Artifact, Store
+from trivet.core.card import write_card
 from trivet.core.files import write_bytes, write_json
 from trivet.core.lock import only_one
 from trivet.core.machine import Machine
@@ -113,9 +114,15 @@ class Work:
                 aside.replace(path)
 
     def save(self, write: Callable[[Path], None], facts: dict[str, Any]) -> Artifact:
-        """Finish the stage: its output becomes an artifact, with the facts in its manifest."""
+        """Finish the stage: its output becomes an artifact; the facts go into manifest and card."""
+        manifest = {**self.describe, **facts}
+
+        def whole(folder: Path) -> None:
+            write(folder)
+            write_card(folder, {**manifest, "stage": self.stage, "key": self.key})
+
         if ranks.first():
-            self.run.store.make(self.stage, self.key, write, {**self.describe, **facts})
+            self.run.store.make(self.stage, self.key, whole, manifest)
         ranks.wait()
         return Artifact.open(self.run.store.place(self.stage, self.key), verify=False)
 

@@ -173,6 +173,12 @@ def unkeyed(default: Any = dataclasses.MISSING, *, factory: Callable[[], Any] | 
     return dataclasses.field(default=default, metadata={_IN_KEY: False})
 
 
+def keyed(config: Any) -> dict[str, Any]:
+    """The fields of a config dataclass that can change a result."""
+    fields = [f for f in dataclasses.fields(config) if f.init and f.metadata.get(_IN_KEY, True)]
+    return {field.name: getattr(config, field.name) for field in fields}
+
+
 def content(value: Any) -> Any:
     """What of an object decides its results, as plain JSON: the ground of every content key.
 
@@ -181,9 +187,7 @@ def content(value: Any) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out = {TARGET: f"{type(value).__module__}.{type(value).__qualname__}"}
-        for field in dataclasses.fields(value):
-            if field.init and field.metadata.get(_IN_KEY, True):
-                out[field.name] = content(getattr(value, field.name))
+        out |= {name: content(part) for name, part in keyed(value).items()}
         fingerprint = getattr(value, "fingerprint", None)
         if callable(fingerprint):
             out["fingerprint"] = content(fingerprint())

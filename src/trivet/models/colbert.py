@@ -54,6 +54,13 @@ class ColBERT(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    @property
+    def expansion_token(self) -> int:
+        """What queries are filled up with: PyLate's choice, too."""
+        inner = self.tokenizer.inner
+        known = (inner.mask_token_id, inner.eos_token_id, inner.pad_token_id, 0)
+        return next(int(token) for token in known if token is not None)
+
     def forward(self, tokens: Ragged, side: str) -> Ragged:
         """Vectors of the tokens of N texts of one side, in the order given."""
         return self.vectors(self.marked(tokens, side))
@@ -82,9 +89,7 @@ class ColBERT(nn.Module):
 
     def _expanded(self, tokens: Ragged) -> Ragged:
         full = self.tokenizer.total("query")
-        inner = self.tokenizer.inner
-        known = (inner.mask_token_id, inner.eos_token_id, inner.pad_token_id, 0)
-        mask = next(int(token) for token in known if token is not None)  # PyLate's choice, too
+        mask = self.expansion_token
         seen = int(self.expansion == "mask_attend")
         rows: list[Tensor] = []
         for row in tokens:

@@ -168,5 +168,12 @@ def save_projection(layer: Projection, folder: Path) -> None:
     save_file(state, folder / "model.safetensors")
 
 
+def refuse_gates(layers: Sequence[Projection], *, where: str, fix: str) -> None:
+    """Refuse a head that other libraries' layers cannot express."""
+    if any(layer.gate is not None for layer in layers):
+        what = "a head with gates loads in PyLate only where trivet is installed"
+        raise ConfigError(what, where=where, fix=fix)
+
+
 def _nature(layer: Projection) -> str:
     return "a gate" if layer.gate is not None else type(layer.activation).__name__

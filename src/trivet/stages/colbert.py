@@ -25,7 +25,7 @@ from trivet.data.mixture import Mixture
 from trivet.data.table import Table
 from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
-from trivet.models.heads import Projection, one_map
+from trivet.models.heads import Projection, one_map, refuse_gates
 from trivet.models.layout import load_dense
 from trivet.models.lengths import read_longer
 from trivet.models.projections import TokenHead, draw
@@ -146,9 +146,9 @@ class Colbert:
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
         model = load_colbert(folder) if self.head is None else self._turned(folder)
-        if self.plain and any(layer.gate is not None for layer in self._layers(model)):
-            what = "a head with gates loads in PyLate only where trivet is installed"
-            raise ConfigError(what, where="plain", fix="Set plain=false, or head.gated=false")
+        if self.plain:
+            fix = "Set plain=false, or head.gated=false"
+            refuse_gates(self._layers(model), where="plain", fix=fix)
         if self.fold:
             one_map(self._layers(model))  # refused now, not after the training
         tokenizer = model.tokenizer

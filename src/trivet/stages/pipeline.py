@@ -16,6 +16,7 @@ from trivet.core.machine import hardware
 from trivet.core.run import Run, Work
 from trivet.core.schema import content
 from trivet.core.versions import git_revision, library_versions
+from trivet.stages.lineage import ancestors, origins
 from trivet.stages.plan import Step, Train
 
 log = logging.getLogger("trivet")
@@ -63,6 +64,8 @@ def _make(step: Step, parent: Artifact | None, execution: Run) -> Artifact:
         "config": content(step.stage),
         "version": step.stage.version,
         "parents": [parent.key] if parent else [],
+        "ancestors": ancestors(parent),
+        "origins": origins(step.stage),
         "trivet": __version__,
         "git": git_revision(),
         "libraries": library_versions(),

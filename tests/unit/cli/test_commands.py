@@ -280,7 +280,7 @@ def late(tmp_path_factory) -> Path:
 def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, mirror, late):
     """Typed word for word, but for placeholders; training and mining are cut to a dry run."""
     line = line.replace("FOLDER", shlex.quote(str(small)))
-    if "--retriever colbert" in line:
+    if "--retriever colbert" in line or "--format pylate" in line:
         line = line.replace("MODEL", shlex.quote(str(late)))
     if re.search(r"--bench (beir|nano|limit|longembed)", line):
         line += f" --data {shlex.quote(str(mirror))}"

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from trivet.core.artifact import MANIFEST, Artifact, Store, artifact_key
+from trivet.core.artifact import CARD, MANIFEST, Artifact, Store, artifact_key
 from trivet.core.errors import ArtifactError
 from trivet.core.schema import content, unkeyed
 
@@ -32,6 +32,21 @@ def test_what_was_made_is_found_whole(store, made):
     assert (found.stage, found.key, found.manifest["steps"]) == ("pretrain", KEY, 3)
     assert (found.path / "model" / "weights").read_bytes() == b"1234"
     assert set(found.manifest["files"]) == {"model/weights", "notes.txt"}
+
+
+def test_a_card_may_be_edited_and_no_other_file(store, made):
+    (made.path / CARD).write_text("mine")
+    assert store.find("pretrain", KEY) == made
+
+    def with_card(folder):
+        write(folder)
+        (folder / CARD).write_text("a card")
+
+    other = store.make("other", KEY, with_card, {})
+    assert CARD not in other.manifest["files"]
+    (other.path / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="notes.txt is missing or was changed"):
+        Artifact.open(other.path)
 
 
 def test_another_key_or_stage_finds_nothing(store, made):

@@ -102,6 +102,8 @@ def test_what_it_saves_has_the_settings_and_loads_in_pylate_with_equal_vectors(t
         skip="punctuation",
         lower=True,
     )
+    assert "library_name: PyLate" in (made.path / "README.md").read_text()
+    assert "README.md" not in made.manifest["files"]
     model = load_colbert(made.path).eval()
     tokenizer = model.tokenizer
     assert tokenizer.lengths == {"query": 12, "document": 20} and model.dim == 8

@@ -65,6 +65,15 @@ def test_stages_run_in_order_each_fed_by_the_one_before(tmp_path):
     assert Note.made == ["x", "y", "z"]
 
 
+def test_an_artifact_tells_of_all_stages_before_it(tmp_path):
+    made = run(train(tmp_path), plan(train(tmp_path)), {})
+    before = made.manifest["ancestors"]
+    assert [stage["stage"] for stage in before] == ["x", "y"]
+    assert [stage["config"]["word"] for stage in before] == ["a", "b"]
+    assert made.manifest["parents"] == [before[1]["key"]]
+    assert made.manifest["origins"] == {}
+
+
 def test_what_is_finished_is_found_and_not_made_again(tmp_path):
     go(train(tmp_path))
     assert actions(train(tmp_path)) == ["reuse"] * 3

@@ -1,0 +1,65 @@
+"""A model in the layout of another library, each equal to ours in the tests.
+
+Artifacts are in PyLate's and sentence-transformers' layout already; an export leaves what is
+trivet's own behind, or brings what other runtimes need.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from torch import nn
+
+from trivet.core.errors import ConfigError
+from trivet.core.files import read_json
+from trivet.models.colbert import ColBERT
+from trivet.models.colbert_layout import load_colbert, save_colbert
+from trivet.models.dense import Dense
+from trivet.models.heads import Projection, one_map, refuse_gates
+from trivet.models.layout import load_dense, save_dense
+from trivet.models.multi_vector import save_multi_vector
+from trivet.models.onnx import check_onnx, save_onnx
+from trivet.models.splade import SpladeModel, load_splade
+
+Format = Literal["pylate", "sentence-transformers", "onnx"]
+
+
+def load_any(folder: Path) -> Dense | ColBERT | SpladeModel:
+    """Read a model of whichever kind its modules make it."""
+    path = folder / "modules.json"
+    modules = cast("list[dict[str, Any]]", read_json(path)) if path.is_file() else []
+    names = {str(module["type"]).rpartition(".")[2] for module in modules}
+    if "MLMTransformer" in names:
+        return load_splade(folder)
+    if names & {"Dense", "Gated"} and "Pooling" not in names:
+        return load_colbert(folder)
+    return load_dense(folder)
+
+
+def export(source: Path, out: Path, form: Format, *, fold: bool = False) -> None:
+    """Write a model into a folder that exists; `fold`: a linear head as the one map that it is."""
+    if form == "onnx":
+        check_onnx()
+    model = load_any(source)
+    if fold:
+        if not isinstance(model, ColBERT):
+            raise ConfigError("only a ColBERT model has a head to fold", where="--fold")
+        model.head = nn.Sequential(one_map(_layers(model)))
+    if form == "onnx":
+        save_onnx(model, out)
+    elif isinstance(model, ColBERT):
+        fix = "Choose --format onnx, which holds any head"
+        refuse_gates(_layers(model), where=f"--format {form}", fix=fix)
+        write = save_colbert if form == "pylate" else save_multi_vector
+        write(model, out)
+    elif isinstance(model, Dense) and form == "sentence-transformers":
+        save_dense(model, out)
+    else:
+        kind = "a dense model" if isinstance(model, Dense) else "a SPLADE model"
+        fix = "Choose sentence-transformers or onnx" if isinstance(model, Dense) else "Choose onnx"
+        raise ConfigError(f"{kind} has no such layout", where=f"--format {form}", fix=fix)
+
+
+def _layers(model: ColBERT) -> list[Projection]:
+    return [cast("Projection", layer) for layer in model.head]
