@@ -2,7 +2,7 @@
 
 Clavié, Chaffin and Adams, "Reducing the Footprint of Multi-Vector Retrieval with Minimal
 Performance Impact via Token Pooling", https://arxiv.org/abs/2409.14683. A document is pooled by
-itself, so what is pooled beside it changes nothing. Means are left as they are, shorter than one, as
+itself, so what is pooled beside it changes nothing. Means are shorter than one, and stay so, as
 PyLate leaves them.
 """
 
