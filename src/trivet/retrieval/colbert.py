@@ -157,7 +157,9 @@ class ColbertRetriever(Encoder[ColBERT]):
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, what was cut, and what is stored."""
-        own = {"expansion": self.load().expansion, "keep": self.keep, **self.form().facts()}
+        form = self.form()
+        own = {"expansion": self.load().expansion, "keep": self.keep, **form.facts()}
+        own["bytes_per_vector"] = form.bytes
         return self._facts() | own | self._state.get("held", {})
 
     def _encoded(self, texts: list[str]) -> tuple[Ragged, int]:
@@ -180,18 +182,13 @@ class ColbertRetriever(Encoder[ColBERT]):
 
     def _count(self, vectors: Vectors) -> None:
         """What is stored, and how many documents were cut."""
-        cut = tokens = size = 0
+        cut = count = 0
         for shard in vectors:
             assert isinstance(shard.vectors, Ragged)
             cut += shard.truncated
-            tokens += len(shard.vectors.values)
-            size += shard.vectors.values.nbytes
-        count = len(self._state["ids"])
-        self._state["truncated"] = {"document": (cut, count)}
-        self._state["held"] = {
-            "vectors_per_document": round(tokens / count, 3),
-            "bytes_per_document": round(size / count, 1),
-        }
+            count += len(shard.vectors.values)
+        self._state["truncated"] = {"document": (cut, len(self._state["ids"]))}
+        self._state["held"] = {"vectors": count}
 
 
 def _packed(form: Form, whole: Vectors, numbers: list[int]) -> Iterator[Shard]:

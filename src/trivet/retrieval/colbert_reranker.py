@@ -75,7 +75,12 @@ class ColbertReranker:
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
         facts = self._state["inner"].describe()
-        for name in ("keep", "store", "pool"):  # of documents that are stored; here none are
+        for name in (
+            "keep",
+            "store",
+            "pool",
+            "bytes_per_vector",
+        ):  # of documents that are stored; here none are
             del facts[name]
         return facts | truncated_shares(self._state["counts"])
 

@@ -110,7 +110,7 @@ class PlaidRetriever(ColbertRetriever):
         """The model, the index, and what it misses."""
         names = ("nbits", "probes", "full_scores", "kmeans_rounds", "index_seed")
         facts = super().describe()
-        for name in ("store", "bytes_per_document"):  # of what the index is made from
+        for name in ("store", "bytes_per_vector"):  # of what the index is made from
             facts.pop(name, None)
         return {
             **facts,
