@@ -186,8 +186,8 @@ def test_every_form_is_made_from_one_encoding_and_found_again(made, texts, monke
     forms = [
         made(dim=dim, store=store, pool=pool).form()
         for dim in (16, 8)
-        for store in ("float16", "int8", "binary")
-        for pool in (Pooling(), Pooling(2), Pooling(budget=2), Pooling(2, linkage="average"))
+        for store in ("float16", "binary")
+        for pool in (Pooling(), Pooling(2))
     ]
     first = [search(whole.resized(form), documents, queries, 5) for form in forms]
     assert sorted(calls) == ["document", "query"]
