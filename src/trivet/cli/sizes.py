@@ -1,4 +1,4 @@
-"""`trivet sizes`: what a dense model's vectors are worth with fewer dimensions and fewer bits."""
+"""`trivet sizes`: what a model's vectors are worth with fewer dimensions, bits and vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def run(argv: list[str]) -> int:
     """Encode once, measure every size, print the table."""
     flags = _parser().parse_args(argv)
     words = ["--bench", flags.bench, "--model", flags.model]
-    for name in ("tasks", "data", "split"):
+    for name in ("retriever", "tasks", "data", "split"):
         if getattr(flags, name) is not None:
             words += [f"--{name}", getattr(flags, name)]
     own = ["--no-cache"] if flags.no_cache else []
@@ -21,15 +21,16 @@ def run(argv: list[str]) -> int:
         own += [f"--{name}", getattr(flags, name)] if getattr(flags, name) else []
     evaluation = composed(parser().parse_args([*words, *own, *flags.overrides]))
 
-    from trivet.bench.sizes import Size, measure_sizes, size_table
+    from trivet.bench.sizes import Asked, Size, TokenSize, measure_sizes, size_table
     from trivet.core.ranks import rank
 
-    def command(size: Size, label: str) -> str:
+    def command(size: Size | TokenSize, label: str) -> str:
         """What measures one size alone."""
         settings = [*flags.overrides, *size.settings()]
         return "trivet eval " + shlex.join([*words, "--label", label, *settings])
 
-    found = measure_sizes(evaluation, flags.dims, flags.stores, command)
+    asked = Asked(flags.dims, flags.stores, flags.pools, flags.budgets)
+    found = measure_sizes(evaluation, asked, command)
     if rank() > 0:
         return 0
     bench = evaluation.bench
@@ -55,21 +56,35 @@ def _words(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="trivet sizes",
-        description="Measure a dense model with fewer dimensions and fewer bits a number; texts "
-        "are encoded once, and every size adds its rows to the ledger.",
+        description="Measure a model with fewer dimensions and fewer bits a number, and a ColBERT "
+        "model with fewer vectors a document; texts are encoded once, and every size adds its "
+        "rows to the ledger.",
     )
     parser.add_argument("--bench", required=True, help="a bench, or any folder in BEIR layout")
     parser.add_argument("--model", required=True, help="an artifact, a folder or a hub id")
+    parser.add_argument("--retriever", help="dense or colbert (default dense)")
     parser.add_argument("--tasks", help="some of the bench's tasks, by commas")
     parser.add_argument("--data", help="a folder with local copies of the tasks, in BEIR layout")
     parser.add_argument("--split", help="the qrels to use (default test)")
     parser.add_argument(
-        "--dims", type=_numbers, help="by commas (default the model's, a half and a quarter)"
+        "--dims",
+        type=_numbers,
+        help="by commas (default the model's and a half; of a dense model a quarter, too)",
     )
     parser.add_argument(
-        "--stores", type=_words, help="by commas (default float32,int8,binary; binary twice: "
-        "rescored by int8 vectors, and by its own signs)"
-    )  # fmt: skip
+        "--stores",
+        type=_words,
+        help="by commas (default float32,int8,binary, and binary twice: rescored by int8 vectors, "
+        "and by its own signs; of a ColBERT model as kept,int8,binary)",
+    )
+    parser.add_argument(
+        "--pools",
+        type=_numbers,
+        help="tokens of a document that become one vector, by commas (colbert; default 1,2,4)",
+    )
+    parser.add_argument(
+        "--budgets", type=_numbers, help="most vectors a document, by commas (colbert)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--no-cache", action="store_true", help="keep no vectors afterwards")
     parser.add_argument("--ledger", help="the ledger's file (default results/ledger.jsonl)")

@@ -75,7 +75,13 @@ class ColbertReranker:
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, and what was cut."""
         facts = self._state["inner"].describe()
-        del facts["keep"]
+        for name in (
+            "keep",
+            "store",
+            "pool",
+            "bytes_per_vector",
+        ):  # of documents that are stored; here none are
+            del facts[name]
         return facts | truncated_shares(self._state["counts"])
 
     def _bags(self, texts: list[str], side: str) -> Ragged:

@@ -45,6 +45,9 @@ class PlaidRetriever(ColbertRetriever):
     def __post_init__(self) -> None:
         """Settings that make an index."""
         super().__post_init__()
+        if self.store is not None:
+            fix = "Set nbits, or use --retriever colbert"
+            raise ConfigError("an index has its own codes", where="store", fix=fix)
         if self.nbits not in (1, 2, 4, 8):
             raise ConfigError("must be 1, 2, 4 or 8", where="nbits")
         for name in ("probes", "full_scores", "kmeans_rounds"):
@@ -58,12 +61,11 @@ class PlaidRetriever(ColbertRetriever):
         plaid = _pylate()
         super().index(corpus)
         bags: list[torch.Tensor] = [torch.empty(0)] * len(corpus)
-        for shard in self._state["vectors"]:
-            assert isinstance(shard.vectors, Ragged)
-            for row, bag in zip(shard.rows.tolist(), shard.vectors, strict=True):
-                bags[row] = bag.float()
+        for rows, documents in self.documents():
+            for row, bag in zip(rows.tolist(), documents, strict=True):
+                bags[row] = bag
         tokens = sum(map(len, bags))
-        dim = self.load().dim
+        dim = self.form().dim
         held, packed = 4 * tokens * dim / 2**30, tokens * (dim * self.nbits / 8 + 4) / 2**30
         log.info("plaid: %d token vectors, %.2f GiB to index, about %.2f GiB indexed",
                  tokens, held, packed)  # fmt: skip
@@ -107,8 +109,11 @@ class PlaidRetriever(ColbertRetriever):
     def describe(self) -> dict[str, Any]:
         """The model, the index, and what it misses."""
         names = ("nbits", "probes", "full_scores", "kmeans_rounds", "index_seed")
+        facts = super().describe()
+        for name in ("store", "bytes_per_vector"):  # of what the index is made from
+            facts.pop(name, None)
         return {
-            **super().describe(),
+            **facts,
             "kind": "plaid",
             **{name: getattr(self, name) for name in names},
             **self._state.get("recall", {}),

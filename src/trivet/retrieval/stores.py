@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import TrivetError
+from trivet.retrieval.codes import signs_packed, signs_unpacked
 from trivet.retrieval.topk import Found, merge, topk
 from trivet.retrieval.vectors import Vectors
 
@@ -101,7 +102,9 @@ class Binary:
         rescore: Rescore,
     ) -> None:
         """`oversample`: candidates for each document that is wanted."""
-        self.codes = _filled(vectors, lambda block: _pack(shorten(block)))  # (N, D / 8) uint8
+        self.codes = _filled(
+            vectors, lambda block: signs_packed(shorten(block))
+        )  # (N, D / 8) uint8
         self.scores, self.oversample, self.how = scores, oversample, rescore
         self.fine = Int8(vectors, shorten, scores) if rescore == "int8" else None
 
@@ -111,7 +114,7 @@ class Binary:
 
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, codes in _cut(self.codes):
-                signs = _unpack(codes, dim)
+                signs = signs_unpacked(codes, dim)
                 yield rows, lambda part, signs=signs: part @ signs.T
 
         signs = torch.where(queries > 0, 1.0, -1.0)
@@ -126,7 +129,7 @@ class Binary:
             if self.fine is not None:
                 found = self.fine.rescore(asked, part)
             else:
-                vectors = _unpack(self.codes[part].flatten(0, 1), dim).view(*part.shape, dim)
+                vectors = signs_unpacked(self.codes[part].flatten(0, 1), dim).view(*part.shape, dim)
                 found = torch.einsum("qd,qcd->qc", asked, vectors)
             by = np.lexsort((-order[part.numpy()], -found.numpy()), axis=1)[:, :k]
             best.append(
@@ -187,13 +190,3 @@ def _filled(vectors: Vectors, encode: Callable[[Tensor], Tensor]) -> Tensor:
     parts = [(rows, encode(block)) for rows, block in vectors.blocks(_BLOCK)]
     codes = torch.cat([part for _, part in parts])
     return codes[torch.argsort(torch.cat([rows for rows, _ in parts]))]
-
-
-def _pack(vectors: Tensor) -> Tensor:
-    return torch.from_numpy(np.packbits((vectors > 0).numpy(), axis=1))
-
-
-def _unpack(codes: Tensor, dim: int) -> Tensor:
-    """Signs as +1 and -1, (n, D)."""
-    bits = np.unpackbits(codes.numpy(), axis=1, count=dim)
-    return torch.from_numpy(bits).float() * 2 - 1

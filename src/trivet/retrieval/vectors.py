@@ -77,10 +77,15 @@ class Vectors:
         """Shards or their files, in order."""
         self.shards = shards
 
+    def __getitem__(self, number: int) -> Shard:
+        """One shard, read if need be."""
+        shard = self.shards[number]
+        return shard if isinstance(shard, Shard) else Shard.load(shard)
+
     def __iter__(self) -> Iterator[Shard]:
         """Each shard; only that one need be in memory."""
-        for shard in self.shards:
-            yield shard if isinstance(shard, Shard) else Shard.load(shard)
+        for number in range(len(self.shards)):
+            yield self[number]
 
     def truncated(self) -> int:
         """How many texts were cut."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -181,3 +182,73 @@ def test_sizes_are_measured_once_encoded_and_each_row_can_be_measured_alone(
 def test_a_size_that_there_is_not_is_refused_before_any_work(trivet, zoo, model, words, match):
     status, _, error = trivet("sizes", "--bench", zoo(), "--model", model, *words)
     assert status == 2 and match in error and not LEDGER.exists()
+
+
+def test_sizes_of_a_colbert_model_are_encoded_once_and_each_row_can_be_measured_alone(
+    trivet, zoo, colbert, monkeypatch
+):
+    from trivet.retrieval import colbert as room
+    from trivet.retrieval.codes import code_bytes
+
+    real, encoded = room.encode_shards, []
+
+    def counted(model, texts, side, parts, **named):
+        encoded.extend([side] * bool(parts))
+        return real(model, texts, side, parts, **named)
+
+    monkeypatch.setattr(room, "encode_shards", counted)
+    words = ["--bench", zoo(), "--model", colbert, "--retriever", "colbert", "--no-cache"]
+    more = ["--dims", "8,4", "--pools", "1,2", "--budgets", "3", "--label", "m"]
+    own = ["retriever.pool.protect=0", "retriever.pool.linkage=average"]
+    status, out, _ = trivet("sizes", *words, *more, "--json", *own)
+    assert status == 0 and sorted(encoded) == ["document", "query"]
+    found = json.loads(out)["sizes"]
+    rows = list(Ledger(LEDGER).read())
+    assert len(found) == len(rows) == 2 * 3 * 3 and found[0]["share"] == 1.0
+    whole = found[0]["vectors_per_document"]
+    for size, row in zip(found, rows, strict=True):
+        facts = row["retriever"]
+        assert [size[name] for name in ("dim", "store", "pool")] == [
+            facts[name] for name in ("dim", "store", "pool")
+        ]
+        assert size["value"] == row["metrics"]["ndcg@10"]
+        one = code_bytes(size["dim"], size["store"])
+        assert size["bytes_per_vector"] == facts["bytes_per_vector"] == one
+        assert size["vectors_per_document"] == round(facts["vectors"] / 4, 3)
+        assert size["bytes_per_document"] == round(facts["vectors"] * one / 4, 1)
+        assert size["gib_1m"] == round(facts["vectors"] * one / 4 * 1e6 / 2**30, 3)
+        pool = size["pool"]
+        assert (size["vectors_per_document"] < whole) == (pool is not None)
+        if pool is not None:
+            assert (pool["protect"], pool["linkage"]) == (0, "average")
+            assert pool["budget"] is None or size["vectors_per_document"] <= 3
+    assert [row["label"] for row in rows[::6]] == [
+        "m 8d float16", "m 8d float16 pool2", "m 8d float16 max3"]  # fmt: skip
+    for row in (rows[0], rows[10], rows[17]):
+        assert trivet(*shlex.split(row["command"])[1:])[0] == 0
+        again = list(Ledger(LEDGER).read())[-1]
+        assert (again["metrics"], again["retriever"]) == (row["metrics"], row["retriever"])
+    status, out, _ = trivet("sizes", *words, "--dims", "8", "--pools", "2", "--stores", "binary")
+    assert status == 0 and "GiB for 1M" in out and "| 8d binary pool2 |" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--dims", "9"], "--dims: the model has 8 dimensions, not 9"),
+        (["--stores", "int9"], "--stores: no store int9. Did you mean int8"),
+        (["--stores", "float32"], "--stores: .* kept in float16. Add retriever.keep=float32"),
+        (["--pools", "0"], "--pools: must be at least 1"),
+        (["--budgets", "1"], "--budgets: 1 vectors leave none beside 1 protected. Set at least 2"),
+        (["--retriever", "plaid"], "--retriever: only vectors searched exactly have sizes"),
+    ],
+)
+def test_a_colbert_size_that_there_is_not_is_refused(trivet, zoo, colbert, words, match):
+    given = ["--bench", zoo(), "--model", colbert, "--retriever", "colbert", *words]
+    status, _, error = trivet("sizes", *given)
+    assert status == 2 and re.search(match, error) and not LEDGER.exists()
+
+
+def test_a_dense_model_has_nothing_to_pool(trivet, zoo, model):
+    status, _, error = trivet("sizes", "--bench", zoo(), "--model", model, "--pools", "2")
+    assert status == 2 and "--pools: a dense model has one vector a document" in error

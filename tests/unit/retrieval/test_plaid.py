@@ -52,7 +52,7 @@ def test_without_pylate_it_says_what_to_install(made, texts, monkeypatch):
         made().index(corpus_of(texts(3, 0)))
 
 
-@pytest.mark.parametrize("fields", [{"nbits": 3}, {"probes": 0}, {"check": -1}])
+@pytest.mark.parametrize("fields", [{"nbits": 3}, {"probes": 0}, {"check": -1}, {"store": "int8"}])
 def test_settings_that_make_no_index_are_refused(fields):
     with pytest.raises(ConfigError, match=next(iter(fields))):
         PlaidRetriever("m", **fields)
