@@ -121,7 +121,7 @@ def test_the_weights_of_pairs_are_those_of_sentence_transformers():
     peers = pytest.importorskip("sentence_transformers.cross_encoder.losses")
     scores = SCORES.sort(descending=True).values
     discounts = torch.log2(torch.arange(1, 6, dtype=torch.float64) + 1)[None]
-    gains = 2**GRADES[::2] - 1
+    gains = 2 ** GRADES[::2] - 1
     gains /= (gains.sort(descending=True).values / discounts).sum(-1, keepdim=True)
     for mu in (0.0, 10.0):
         theirs = peers.NDCGLoss2PPScheme(mu)(gains, discounts, None)
