@@ -25,11 +25,6 @@ class Cross(nn.Module):
         super().__init__()
         self.model, self.tokenizer = model, tokenizer
 
-    @property
-    def encoder(self) -> Any:
-        """What is below the head."""
-        return getattr(self.model, self.model.base_model_prefix)
-
     def forward(self, pairs: Ragged) -> Tensor:
         """Scores of rows of (T, 2), a token and its segment: (N,), in fp32 or more."""
         columns, mask = pairs.to(self.model.device).pad(0)  # (N, L, 2), (N, L)

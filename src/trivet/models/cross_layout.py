@@ -64,12 +64,14 @@ def made_cross(
 ) -> Cross:
     """The encoder of any model of trivet with a new head, or a cross-encoder as it is.
 
+    A model's prompts are left behind: the loaders of cross-encoders know none.
+
     Args:
         folder: a dense, sparse or ColBERT model, or a cross-encoder.
         seed: draws what is new.
         lengths: content tokens; what is not given is the model's own.
         dropout: of all layers and the head; null is the model's own.
-        lower: makes texts lower case; null is the model's own.
+        lower: makes texts lower case before the tokenizer; null is the model's own.
     """
     known = is_cross(folder)
     inside = folder if known else _inside(folder)

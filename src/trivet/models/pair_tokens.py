@@ -42,14 +42,16 @@ class PairTokenizer:
         backend = self.inner.backend_tokenizer
         truncated = 0
         rows: list[torch.Tensor] = []
+        room = self.total - self.specials
+        longest = room * self.lengths["query"] // sum(self.lengths.values())  # all, where it fits
         with self._lock:
             backend.no_truncation()
             backend.no_padding()
             asked = backend.encode_batch(list(queries), add_special_tokens=False)
             told = backend.encode_batch(list(documents), add_special_tokens=False)
             for query, document in zip(asked, told, strict=True):
-                query.truncate(self.lengths["query"])
-                document.truncate(self.total - self.specials - len(query))
+                query.truncate(longest)
+                document.truncate(room - len(query))
                 truncated += bool(query.overflowing or document.overflowing)
                 row = backend.post_process(query, document)
                 rows.append(torch.tensor([row.ids, row.type_ids]).T)

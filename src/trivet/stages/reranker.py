@@ -66,7 +66,7 @@ class Reranker:
     """Content tokens of `query` and `document`, which also gets what its query leaves; what is not
     given stays as the parent has it."""
     lower: bool | None = None
-    """Whether texts are made lower case; null stays as the parent has it."""
+    """Whether texts are made lower case before the tokenizer; null stays as the parent has it."""
     dropout: float | None = None
     """Of every layer and the head while training; null stays as the parent has it."""
     clean: Clean | None = None

@@ -219,6 +219,19 @@ def test_the_seed_draws_the_head_and_nothing_below_it(parent):
     assert changed == {"model.classifier.weight", "model.bert.pooler.dense.weight"}
 
 
+def test_each_side_is_cut_and_a_bound_cuts_both_alike(parent):
+    tokens = made_cross(parent.path, seed=0, lengths={}).tokenizer
+    red, blue = (tokens.inner.convert_tokens_to_ids(word) for word in ("red", "blue"))
+
+    def counts(query, document):
+        row = tokens(["red " * query], ["blue " * document]).ids[0][:, 0].tolist()
+        return row.count(red), row.count(blue)
+
+    assert [counts(3, 9), counts(30, 90), counts(3, 90)] == [(3, 9), (8, 20), (3, 25)]
+    tokens.limit = 17  # three of them are special
+    assert [counts(30, 90), counts(1, 90)] == [(4, 10), (1, 13)]
+
+
 def test_dropout_is_that_of_all_layers(parent):
     model = made_cross(parent.path, seed=0, lengths={}, dropout=0.3)
     found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
