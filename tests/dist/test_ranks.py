@@ -20,7 +20,7 @@ def steps(ranks, tmp_path_factory):
 
 
 @pytest.mark.parametrize("loss", ["infonce 0", "infonce 1", "infonce 3", "angle 1", "angle 3",
-                                  "late 1", "late 3"])
+                                  "late 1", "late 3", "bce 3", "listwise 3", "lambda 3"])
 @pytest.mark.parametrize("rank", ["1-0", "2-0", "2-1", "3-0", "3-1", "3-2"])
 @pytest.mark.parametrize("cached", [0, 1])
 def test_loss_and_gradients_depend_on_neither_ranks_nor_micro_batches(

@@ -11,12 +11,16 @@ from torch import nn
 from trivet.core.ragged import Ragged
 from trivet.core.ranks import join, rank, world
 from trivet.losses.angle import Angle
+from trivet.losses.bce import BCE
 from trivet.losses.infonce import InfoNCE
 from trivet.losses.kl import KL, Side
+from trivet.losses.lambda_loss import LambdaLoss
+from trivet.losses.listwise import Listwise
 from trivet.losses.matryoshka import Matryoshka
 from trivet.stages.in_batch import Texts, judge
 from trivet.stages.late import Term
 from trivet.stages.late import judge as judge_bags
+from trivet.stages.reranker import judge as judge_lists
 from trivet.training.settings import Fit, Prepared
 from trivet.training.step import Stepper
 
@@ -45,6 +49,13 @@ class Tokens(Bag):
         return Ragged(nn.functional.normalize(vectors, dim=-1), rows.offsets)
 
 
+class Scores(Bag):
+    """A number for each text, as a cross-encoder gives one for each pair."""
+
+    def forward(self, rows):
+        return super().forward(rows).sum(-1)
+
+
 def texts(width):
     """The whole batch: queries and `width` documents each, some of them copies."""
     draw = torch.Generator().manual_seed(width)
@@ -71,19 +82,30 @@ def share(width):
 
 LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
 LATE = {"kl": Term(KL(Side("minmax"), Side("z", 0.5))), "nce": Term(InfoNCE(0.1), 0.5)}
+RERANK = {"bce": BCE("sigmoid"), "listwise": Listwise(1.0, Side("minmax")),
+          "lambda": LambdaLoss(scale="minmax")}  # fmt: skip
+
+
+def lists(width):
+    """This rank's rows of `width` pairs each, and their labels."""
+    whole = share(width)
+    rows = len(whole.targets.labels)
+    return Prepared(whole.tokens.part(rows, len(whole.tokens)), whole.targets.labels)
 
 
 def step(name, width, cached, budget):
-    model = Tokens() if name == "late" else Bag()
+    model = Tokens() if name == "late" else Scores() if name in RERANK else Bag()
     settings = Fit(batch=BATCH, precision="fp32", cached=cached)
 
     def loss(vectors, texts):
         if name == "late":
             return judge_bags(LATE, vectors, texts)
+        if name in RERANK:
+            return judge_lists(RERANK[name], vectors, texts)
         return Matryoshka([4, 8])(lambda part: judge(LOSSES[name], part, texts), vectors)
 
     stepper = Stepper(model, loss, settings, budget=budget, seed=0, what="test")
-    stepper.add(share(width), 0)
+    stepper.add(lists(width) if name in RERANK else share(width), 0)
     value, stop = stepper.finish(asked=rank())
     grads = [p.grad.flatten().tolist() for p in model.parameters()]
     return {"loss": value, "stop": stop, "grads": sum(grads, [])}
@@ -97,7 +119,7 @@ def main(out):
         torch.distributed.all_reduce = lambda *a, **k: (reduces.append(1), reduce(*a, **k))[1]
     found = {
         f"{name} {n} {cached}": step(name, 1 + n, cached, 16)
-        for name in [*LOSSES, "late"]
+        for name in [*LOSSES, "late", *RERANK]
         for n in (0, 1, 3)
         for cached in (0, 1)
         if n or name == "infonce"

@@ -7,6 +7,7 @@ model is asked whether the document answers and its next token is read
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +21,12 @@ from torch import Tensor
 
 from trivet.core.errors import ConfigError
 from trivet.core.machine import Machine, Precision
+from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
-from trivet.models.layout import position_limit
+from trivet.models.cross_encoder import Cross, has_segments, pair_limit
+from trivet.models.cross_layout import is_cross, load_cross
 from trivet.models.loading import load_causal, load_classifier, load_tokenizer
+from trivet.models.pair_tokens import PairTokenizer
 from trivet.retrieval.learned import identity, model_folder
 from trivet.retrieval.pairs import Pair, Pairs, score_pairs
 
@@ -94,22 +98,23 @@ class _Model:
         """The model and its tokenizer, read at the first use."""
         if not self._state:
             folder = model_folder(self.model, self.revision)
-            model = self._load(folder)
+            model, tokenizer = self._load(folder)
             dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
             device = self.machine.resolve()
             self._state |= {
                 "model": model.to(device=device, dtype=dtype).eval(),
-                "tokenizer": load_tokenizer(folder),
+                "tokenizer": tokenizer,
                 "device": device,
                 "identity": identity(folder),
-                "length": min(self.max_length, _limit(model)),
+                "length": min(self.max_length, pair_limit(model)),
                 "budget": self.machine.encode_tokens,
                 "pairs": 0,
                 "truncated": 0,
             }
         return self._state
 
-    def _load(self, folder: Path) -> Any:
+    def _load(self, folder: Path) -> tuple[Any, Any]:
+        """The model and its tokenizer."""
         raise NotImplementedError
 
     def _tokens(self, pairs: Sequence[Pair]) -> Pairs:
@@ -123,19 +128,50 @@ class _Model:
 class CrossEncoder(_Model):
     """An encoder with a classification head of one label; a score is its logit."""
 
+    def use(self, model: Cross) -> None:
+        """Score with a copy of a model that is in memory."""
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        device = self.machine.resolve()
+        self._state |= {
+            "model": copy.deepcopy(model.model).to(device=device, dtype=dtype).eval(),
+            "tokenizer": model.tokenizer,
+            "device": device,
+            "identity": {"model_key": None, "in_domain": [], "trained_on": None},
+            "length": model.tokenizer.total,
+            "budget": self.machine.encode_tokens,
+            "pairs": 0,
+            "truncated": 0,
+        }
+
     def describe(self) -> dict[str, Any]:
         """The model, its length, and what was cut."""
-        return {"kind": "cross-encoder", **super().describe()}
+        facts = {"kind": "cross-encoder", **super().describe()}
+        tokenizer = self._ready()["tokenizer"]
+        if isinstance(tokenizer, PairTokenizer):
+            facts["lengths"] = {"pair": tokenizer.total, **tokenizer.lengths}
+        return facts
 
-    def _load(self, folder: Path) -> Any:
-        return load_classifier(folder)
+    def _load(self, folder: Path) -> tuple[Any, Any]:
+        if not is_cross(folder):
+            return load_classifier(folder), load_tokenizer(folder)
+        model = load_cross(folder)
+        model.tokenizer.limit = min(self.max_length, model.tokenizer.limit)
+        return model.model, model.tokenizer
 
     def _tokens(self, pairs: Sequence[Pair]) -> Pairs:
-        """Query and document as two segments; of a pair that is too long the longer one is cut."""
+        """Query and document as two segments.
+
+        A pair that is too long loses tokens of the longer one; trivet's models cut each side.
+        """
         state = self._ready()
+        queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+        if isinstance(state["tokenizer"], PairTokenizer):
+            found = state["tokenizer"](queries, documents)
+            ids, types = (Ragged(found.ids.values[:, i], found.ids.offsets) for i in (0, 1))
+            return Pairs(ids, types if has_segments(state["model"]) else None, found.truncated)
         out = state["tokenizer"](
-            [query for query, _ in pairs],
-            [document for _, document in pairs],
+            queries,
+            documents,
             truncation="longest_first",
             max_length=state["length"],
             return_attention_mask=False,
@@ -146,7 +182,8 @@ class CrossEncoder(_Model):
     @torch.inference_mode()
     def _forward(self, pairs: Pairs) -> Tensor:
         state = self._ready()
-        ids, mask = pairs.ids.pad(int(state["tokenizer"].pad_token_id or 0))  # (B, L)
+        inner = getattr(state["tokenizer"], "inner", state["tokenizer"])
+        ids, mask = pairs.ids.pad(int(inner.pad_token_id or 0))  # (B, L)
         inputs = {"input_ids": ids, "attention_mask": mask.long()}
         if pairs.types is not None:
             inputs["token_type_ids"] = pairs.types.pad()[0]
@@ -179,8 +216,8 @@ class CausalYesNo(_Model):
         told = {name: getattr(self, name) for name in ("template", "chat", "positive", "negative")}
         return {"kind": "causal", **super().describe(), **told}
 
-    def _load(self, folder: Path) -> Any:
-        return load_causal(folder)
+    def _load(self, folder: Path) -> tuple[Any, Any]:
+        return load_causal(folder), load_tokenizer(folder)
 
     def _tokens(self, pairs: Sequence[Pair]) -> Pairs:
         """The line of each text is tokenized by itself, and cut by itself."""
@@ -247,9 +284,3 @@ def check_template(template: str) -> None:
     if not re.fullmatch(r"[^{}]*\{query\}[^{}]*\n[^{}]*\{document\}[^{}]*", template):
         fix = "Hold {query} on one line and {document} on a later one, each once"
         raise ConfigError("lacks a place for a text", where="template", fix=fix)
-
-
-def _limit(model: Any) -> int:
-    """The most tokens that positions allow; RoBERTa's begin behind its padding id."""
-    offset = (model.config.pad_token_id or 0) + 1 if "roberta" in model.config.model_type else 0
-    return position_limit(model) - offset

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from torch import nn
+
 from trivet.bench.bench import Bench
 from trivet.bench.evaluate import evaluate
 from trivet.core.errors import ConfigError, nearest
@@ -41,7 +43,7 @@ class Dev:
         if self.every < 1 or (self.patience is not None and self.patience < 1):
             raise ConfigError("every and patience must be at least 1", where="every")
 
-    def check(self, model: Dense | ColBERT, machine: Machine) -> Check:
+    def check(self, model: nn.Module, machine: Machine) -> Check:
         """The function that training calls."""
         tasks = [task.load() for task in self.bench.tasks]
 
@@ -56,11 +58,12 @@ class Dev:
 
         return Check(measure, self.metric, self.every, self.patience)
 
-    def _retriever(self, model: Dense | ColBERT, machine: Machine) -> Retriever:
+    def _retriever(self, model: nn.Module, machine: Machine) -> Retriever:
         if isinstance(model, Dense):
             dense = DenseRetriever("in training", precision=self.precision, machine=machine)
             dense.use(model)
             return dense
+        assert isinstance(model, ColBERT)
         late = ColbertRetriever("in training", precision=self.precision, machine=machine)
         late.use(model)
         return late

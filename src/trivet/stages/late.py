@@ -65,11 +65,7 @@ def preparer(model: ColBERT, ways: int | None, seed: int) -> Callable[[Batch], P
     """
 
     def prepare(batch: Batch) -> Prepared:
-        chosen = [_chosen(batch, i, ways, seed) for i in range(len(batch.queries))]
-        if len({len(row) for row in chosen}) > 1:
-            counts = sorted({len(row) for row in chosen})
-            what = f"rows of {counts[0]} to {counts[-1]} documents in one batch ({batch.ids[0]}, …)"
-            raise DataError(what, where=batch.source, fix=f"Set ways={counts[0]}")
+        chosen = chosen_ways(batch, ways, seed)
         documents = [batch.documents[i][j] for i, row in enumerate(chosen) for j in row]
         parts = [
             model.marked(model.tokenizer(texts, side, batch.prompts.get(side)).ids, side)
@@ -115,6 +111,16 @@ def judge(terms: dict[str, Term], bags: Ragged, texts: Texts) -> Tensor:
                     scores, positives, temperature=temperature, excluded=excluded
                 )
     return total
+
+
+def chosen_ways(batch: Batch, ways: int | None, seed: int) -> list[list[int]]:
+    """Which documents of each row are used, as many of one as of another."""
+    chosen = [_chosen(batch, i, ways, seed) for i in range(len(batch.queries))]
+    if len({len(row) for row in chosen}) > 1:
+        counts = sorted({len(row) for row in chosen})
+        what = f"rows of {counts[0]} to {counts[-1]} documents in one batch ({batch.ids[0]}, …)"
+        raise DataError(what, where=batch.source, fix=f"Set ways={counts[0]}")
+    return chosen
 
 
 def _chosen(batch: Batch, row: int, ways: int | None, seed: int) -> list[int]:
