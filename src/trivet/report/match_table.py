@@ -41,7 +41,7 @@ def _behind(found: Matches, first: Matched, other: Matched, called: str) -> str:
 
 def _listed(gaps: list[tuple[float, str]], way: str) -> str:
     shown = [
-        f'<bdi>{escape(label)}</bdi> <span class="{way}">{number(abs(gap), sign=True)}</span>'
+        f'“<bdi>{escape(label)}</bdi>” <span class="{way}">{number(abs(gap), sign=True)}</span>'
         for gap, label in gaps
     ]
     return ", ".join(shown[:-1]) + (" and " if shown[1:] else "") + shown[-1]
@@ -54,7 +54,7 @@ def table(found: Matches) -> str:
         groups.setdefault(GROUPS[token.kind], []).append(i)
     heads = "".join(
         f'<th scope="col" class="first">{name(i)} finds</th><th scope="col" class="num">similarity</th>'
-        + ('<th scope="col" class="num">beside A</th>' if i else "")
+        + ('<th scope="col" class="num">against A</th>' if i else "")
         for i in range(len(found.documents))
     )
     bodies = "\n".join(_body(found, title, groups[title]) for title in _ordered(groups))

@@ -87,6 +87,10 @@ def match(
         similarities = vectors @ bag.T  # (Tq, Td)
         values, best = similarities.max(1)
         row = places[name]
+        tokens = read(model, contents[row], "document")
+        if sum(token.kept for token in tokens) != len(bag):
+            what = "what is stored of a document is not one vector a token"
+            raise DataError(what, where=f"document {name}", fix="Store all vectors, pool none")
         found.append(
             Matched(
                 id=name,
@@ -94,15 +98,15 @@ def match(
                 grade=grades.get(name),
                 title=corpus.titles[row],
                 text=contents[row],
-                tokens=read(model, contents[row], "document"),
+                tokens=tokens,
                 score=ranking[ranks[name] - 1][1],
                 similarities=similarities,
                 best=best.tolist(),
                 values=values.tolist(),
             )
         )
-    tokens = read(model, query, "query")
-    return Matches(retriever.model, query, tokens, found, len(corpus), id)
+    asked = read(model, query, "query")
+    return Matches(retriever.model, query, asked, found, len(corpus), id)
 
 
 def _interesting(names: list[str], top: int, grades: dict[str, int]) -> list[str]:

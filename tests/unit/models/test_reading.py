@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
+
 import pytest
 
 from trivet.models.backbone import Fresh
@@ -20,8 +23,14 @@ TEXTS = [
 ]
 
 
+@cache
+def fresh():
+    """One encoder for all: whoever adds markers copies it."""
+    return Fresh(SHAPE).load()
+
+
 def model(**more):
-    encoder, inner = Fresh(SHAPE).load()
+    encoder, inner = copy.deepcopy(fresh())
     prompts = {"query": more.pop("prompt", ""), "document": ""}
     markers = add_markers(encoder, inner)
     lengths = {"query": 24, "document": 40}
