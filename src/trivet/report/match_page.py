@@ -108,7 +108,7 @@ def _card(found: Matches, i: int, scale: Scale) -> str:
         f'data-shades="{"".join(f"{shade:02x}" for shade in shades)}"'
     )
     return (
-        f'<article {data}>\n<h3><span>{name(i)}</span> <bdi>{escape(document.id)}</bdi>{badge} '
+        f"<article {data}>\n<h3><span>{name(i)}</span> <bdi>{escape(document.id)}</bdi>{badge} "
         f'<span class="score">{number(document.score)}</span></h3>\n'
         f'<p class="facts">{_facts(found, document)}</p>\n'
         f'<p class="text" dir="auto">{_text(found, document, scale)}</p>\n</article>'

@@ -53,7 +53,8 @@ def table(found: Matches) -> str:
     for i, token in enumerate(found.tokens):
         groups.setdefault(GROUPS[token.kind], []).append(i)
     heads = "".join(
-        f'<th scope="col" class="first">{name(i)} finds</th><th scope="col" class="num">similarity</th>'
+        f'<th scope="col" class="first">{name(i)} finds</th>'
+        '<th scope="col" class="num">similarity</th>'
         + ('<th scope="col" class="num">against A</th>' if i else "")
         for i in range(len(found.documents))
     )
