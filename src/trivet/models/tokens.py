@@ -77,6 +77,29 @@ class Tokenizer:
         rows = [torch.tensor(ids, dtype=torch.int64) for ids in found]
         return Tokens(Ragged.of(rows), truncated)
 
+    def spans(self, text: str, side: str) -> list[tuple[int, int]]:
+        """Where each token of a text's row stands in prompt and text together.
+
+        Markers and special tokens stand nowhere: (0, 0).
+        """
+        whole = self.prompts.get(side, "") + text
+        shown, places = whole, list(range(len(whole) + 1))
+        if self.lower:  # one letter may become several
+            shown = whole.lower()
+            places = [i for i, letter in enumerate(whole) for _ in letter.lower()] + [len(whole)]
+        marker = [(0, 0)] * (side in self.markers)
+        with self._lock:
+            out = self.inner(
+                shown,
+                truncation=True,
+                max_length=self.total(side) - len(marker),
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+        found = [(places[a], places[b - 1] + 1) if b > a else (0, 0)
+                 for a, b in out["offset_mapping"]]  # fmt: skip
+        return found[:1] + marker + found[1:]
+
     def example(self, text: str, side: str) -> str:
         """One decoded text, as the encoder sees it."""
         return str(self.inner.decode(self([text], side).ids[0]))

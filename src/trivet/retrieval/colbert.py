@@ -124,6 +124,15 @@ class ColbertRetriever(Encoder[ColBERT]):
         form: Form = self._state["form"]
         return Ragged(form.cut(whole.values), whole.offsets)
 
+    def bags(self, rows: list[int]) -> Ragged:
+        """The token vectors of some documents as they are searched, in fp32, in the order named."""
+        found: dict[int, torch.Tensor] = {}
+        for shard in self._state["vectors"]:
+            for row, bag in zip(shard.rows.tolist(), shard.vectors, strict=True):
+                if row in rows:
+                    found[row] = bag.float()
+        return Ragged.of([found[row] for row in rows])
+
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
         """Score every query with every document, a shard at a time."""
         if "vectors" not in self._state:

@@ -50,8 +50,8 @@ class Colbert:
     """Tuples of a query, documents and a teacher's scores; or pairs, for contrast alone."""
     head: TokenHead | None
     """From hidden states to token vectors; null where the parent is a ColBERT model already."""
-    losses: dict[str, Term]
-    """What is minimised: the weighted sum, by any names."""
+    losses: dict[str, Term | None]
+    """What is minimised: the weighted sum, by any names; null leaves one out."""
     optim: OptimizerConfig
     """The optimiser and its schedule."""
     fit: Fit
@@ -88,10 +88,16 @@ class Colbert:
         check_sides(self.lengths, self.prompts)
         if self.markers is not None and set(self.markers) != {"query", "document"}:
             raise ConfigError("give one of query and document each, or null", where="markers")
+        self.losses = {**self.terms}
         if not self.losses:
             raise ConfigError("at least one is needed", where="losses")
         if self.ways is not None and self.ways < 2:
             raise ConfigError("must be at least 2, or null for all", where="ways")
+
+    @property
+    def terms(self) -> dict[str, Term]:
+        """The losses that are not left out."""
+        return {name: term for name, term in self.losses.items() if term is not None}
 
     def accept(self, has_parent: bool) -> None:
         """There must be a model to turn."""
@@ -119,7 +125,7 @@ class Colbert:
         show(batches[0], model)
 
         def loss(bags: Ragged, texts: Texts) -> Tensor:
-            return judge(self.losses, bags, texts)
+            return judge(self.terms, bags, texts)
 
         trained = fit(
             Bags(model),
@@ -186,7 +192,7 @@ class Colbert:
 
     def _check(self, tables: list[Table]) -> None:
         """Rows that the losses can use."""
-        taught = [name for name, term in self.losses.items() if term.taught]
+        taught = [name for name, term in self.terms.items() if term.taught]
         for table in tables:
             if taught and table.kind != "tuples":
                 fix = "Map columns to query, documents and scores (`trivet score` makes them)"

