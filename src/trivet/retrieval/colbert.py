@@ -127,10 +127,10 @@ class ColbertRetriever(Encoder[ColBERT]):
     def bags(self, rows: list[int]) -> Ragged:
         """The token vectors of some documents as they are searched, in fp32, in the order named."""
         found: dict[int, torch.Tensor] = {}
-        for shard in self._state["vectors"]:
-            for row, bag in zip(shard.rows.tolist(), shard.vectors, strict=True):
+        for numbers, documents in self.documents():
+            for row, bag in zip(numbers.tolist(), documents, strict=True):
                 if row in rows:
-                    found[row] = bag.float()
+                    found[row] = bag
         return Ragged.of([found[row] for row in rows])
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
