@@ -14,6 +14,7 @@ from trivet.losses.angle import Angle
 from trivet.losses.infonce import InfoNCE
 from trivet.losses.kl import KL, Side
 from trivet.losses.matryoshka import Matryoshka
+from trivet.losses.xtr import XTR
 from trivet.stages.in_batch import Texts, judge
 from trivet.stages.late import Term
 from trivet.stages.late import judge as judge_bags
@@ -70,7 +71,11 @@ def share(width):
 
 
 LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
-LATE = {"kl": Term(KL(Side("minmax"), Side("z", 0.5))), "nce": Term(InfoNCE(0.1), 0.5)}
+LATE = {
+    "kl": Term(KL(Side("minmax"), Side("z", 0.5))),
+    "nce": Term(InfoNCE(0.1), 0.5),
+    "xtr": Term(XTR(9, 0.1), 0.3),
+}
 
 
 def step(name, width, cached, budget):

@@ -248,7 +248,9 @@ def test_the_last_stage_is_the_report_s(exp):
     assert [layers[0].linear.in_features, *(x.linear.out_features for x in layers)] == HEADS[exp]
     assert all(layer.linear.bias is None and layer.gate is None for layer in layers)  # 1.6
     assert {type(layer.activation) for layer in layers} == {nn.Identity}  # 1.6
-    assert [layer.has_residual for layer in layers] == [True] * (len(layers) - 1) + [False]  # table 9
+    assert [layer.has_residual for layer in layers] == [True] * (len(layers) - 1) + [
+        False
+    ]  # table 9
     assert stage.lengths == {"query": 45, "document": 220}  # 1.6: 48 in all; 1.5
     assert stage.lower is True  # table 10
     assert list(stage.losses) == ["kl"] and isinstance(stage.optim, Muon)  # 1.5
