@@ -45,7 +45,7 @@ def retrieved_maxsim(queries: Ragged, documents: Ragged, k: int, *, budget: int 
 
     A query token retrieves the k document tokens nearest to it, and those as near as the kth. A
     document of which nothing is retrieved scores 0. Every document must have a token. Memory grows
-    with query tokens times documents, never with pairs of tokens.
+    with query tokens times the documents that they retrieve of, never with pairs of tokens.
     """
     dtype = torch.promote_types(queries.values.dtype, torch.float32)
     device = queries.values.device
