@@ -17,6 +17,7 @@ from trivet.losses.kl import KL, Side
 from trivet.losses.lambda_loss import LambdaLoss
 from trivet.losses.listwise import Listwise
 from trivet.losses.matryoshka import Matryoshka
+from trivet.losses.xtr import XTR
 from trivet.stages.in_batch import Texts, judge
 from trivet.stages.late import Term
 from trivet.stages.late import judge as judge_bags
@@ -81,7 +82,11 @@ def share(width):
 
 
 LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
-LATE = {"kl": Term(KL(Side("minmax"), Side("z", 0.5))), "nce": Term(InfoNCE(0.1), 0.5)}
+LATE = {
+    "kl": Term(KL(Side("minmax"), Side("z", 0.5))),
+    "nce": Term(InfoNCE(0.1), 0.5),
+    "xtr": Term(XTR(9, 0.1), 0.3),
+}
 RERANK = {"bce": BCE("sigmoid"), "listwise": Listwise(1.0, Side("minmax")),
           "lambda": LambdaLoss(scale="minmax")}  # fmt: skip
 

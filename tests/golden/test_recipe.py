@@ -22,6 +22,7 @@ from trivet.losses.angle import Angle
 from trivet.losses.espresso import Espresso
 from trivet.losses.l2 import L2
 from trivet.models.student import Linear, TwoLayer
+from trivet.optim.muon import Muon
 from trivet.stages.outline import outline
 from trivet.stages.plan import plan
 
@@ -64,7 +65,26 @@ VALUES = [  # section, path in the recipe, 17M, 32M
     ("4a", "distill.optim.schedule.floor", 0.1, 0.1),   # down to 1e-5
     ("4a", "distill.fit.batch", 32, 32),
     ("4a", "distill.data.epochs", 10, 10),
+    ("1.5", "colbert.fit.batch", 128, 128),
+    ("1.5", "colbert.ways", 16, 16),
+    ("1.5 table 6", "colbert.optim.lr", 1e-3, 1e-3),
+    ("1.5 table 6", "colbert.optim.adamw.lr", 8e-5, 8e-5),
+    ("1.5", "colbert.losses.kl.loss.student.normalize", "minmax", "minmax"),
+    ("1.5", "colbert.losses.kl.loss.teacher.normalize", "minmax", "minmax"),
+    ("3", "colbert.losses.kl.loss.student.temperature", 1.0, 1.0),
+    ("3", "colbert.losses.kl.loss.teacher.temperature", 1.0, 1.0),
+    ("1.6", "colbert.head.dim", 48, 64),
+    ("1.6", "colbert.expansion", "none", "none"),
+    ("6a", "colbert.optim.momentum", 0.95, 0.95),
+    ("6a", "colbert.optim.steps", 5, 5),
+    ("6a", "colbert.optim.weight_decay", 0.0, 0.0),
+    ("6a", "colbert.optim.scaling", "original", "original"),
+    ("7a", "colbert.optim.schedule.shape", "linear", "linear"),
+    ("7a", "colbert.optim.schedule.warmup", 0.05, 0.05),
+    ("7f", "colbert.data.epochs", 1, 1),
 ]
+HEADS = {"edge17m": [256, 512, 48], "edge32m": [384, 768, 768, 64]}  # 1.6
+SCORED, SCORED_ROWS = "lightonai/ms-marco-en-bge-gemma", 640_000  # 1.5
 FAMILIES = {  # 1.2 table 1
     "synthetic": 2_650_000, "nomic": 172_800_000, "bge-m3": 1_570_000, "cornstack": 20_000_000,
 }
@@ -141,6 +161,10 @@ def paper(exp):
     return found
 
 
+def inner(config, name):
+    return config[name] if isinstance(config, dict) else getattr(config, name)
+
+
 def sources(exp):
     return {source.name: source for source in recipe(exp).stages["pretrain"].data.sources}
 
@@ -156,7 +180,7 @@ def test_a_value_is_the_published_one_and_the_dry_run_prints_it(exp, value):
     _, path, *published = value
     expected = published[EXPS.index(exp)]
     stage, _, inside = path.partition(".")
-    found = reduce(getattr, inside.split("."), recipe(exp).stages[stage])
+    found = reduce(inner, inside.split("."), recipe(exp).stages[stage])
     assert found == expected and type(found) is type(expected)
     printed = [line.split()[1] for line in paper(exp)[stage] if line.startswith(f"{inside} ")]
     assert printed == [str(expected)]
@@ -164,7 +188,7 @@ def test_a_value_is_the_published_one_and_the_dry_run_prints_it(exp, value):
 
 @pytest.mark.parametrize("exp", EXPS)
 def test_the_stages_stand_in_the_report_s_order(exp):
-    stages = ["start", "pretrain", "finetune", "distill"]  # 1.1
+    stages = ["start", "pretrain", "finetune", "distill", "colbert"]  # 1.1
     assert list(recipe(exp).stages) == stages
     assert [stage for stage in paper(exp) if stage] == stages
 
@@ -215,6 +239,33 @@ def test_distillation_reads_the_texts_of_tables_14_and_15(exp):
         assert f"the first {rows:,}" in line
     assert round(sum(QUERIES.values()) / 1e6, 2) == 1.45
     assert round(sum(PASSAGES.values()) / 1e6, 2) == 4.00
+
+
+@pytest.mark.parametrize("exp", EXPS)
+def test_the_last_stage_is_the_report_s(exp):
+    stage = recipe(exp).stages["colbert"]
+    layers = list(stage.head.make(HEADS[exp][0]))
+    assert [layers[0].linear.in_features, *(x.linear.out_features for x in layers)] == HEADS[exp]
+    assert all(layer.linear.bias is None and layer.gate is None for layer in layers)  # 1.6
+    assert {type(layer.activation) for layer in layers} == {nn.Identity}  # 1.6
+    assert [layer.has_residual for layer in layers] == [True] * (len(layers) - 1) + [
+        False
+    ]  # table 9
+    assert stage.lengths == {"query": 45, "document": 220}  # 1.6: 48 in all; 1.5
+    assert stage.lower is True  # table 10
+    assert list(stage.losses) == ["kl"] and isinstance(stage.optim, Muon)  # 1.5
+
+
+@pytest.mark.parametrize("exp", EXPS)
+def test_it_learns_from_scores_that_name_their_texts(exp):
+    (source,) = recipe(exp).stages["colbert"].data.sources
+    named = source.named_texts()
+    assert {source.hub, *(one.hub for one in named.values())} == {SCORED}
+    subsets = [source.subset, *(one.subset for one in named.values())]
+    assert subsets == ["train", "queries", "documents"] and source.kind == "tuples"
+    (line,) = [line for line in paper(exp)["colbert"] if line.startswith(f"{source.name} ")]
+    assert f"{SCORED_ROWS:,} rows" in line
+    assert "steps: 5,000 of 128 rows" in paper(exp)["colbert"]  # 1.5
 
 
 def test_leaf_is_as_it_was_published():
@@ -287,10 +338,13 @@ FILES = [
     "stage/finetune", "loss/angle", "data/finetune", "data/to_mine/msmarco", "data/to_mine/nq",
     "data/to_mine/hotpotqa", "data/to_mine/pubmed", "mine/negatives", "mine/edge",
     "stage/distill", "loss/l2", "student/two_layer", "teacher/stella_1_5b", "data/distill",
+    "stage/colbert", "head/edge17m", "head/edge32m", "loss/kl", "optim/muon",
+    "data/msmarco_gemma",
     "exp/leaf", "data/leaf", "exp/xsmall", "exp/mxbai2d", "loss/espresso",
 ]  # fmt: skip
 NAMES_A_SOURCE = re.compile(
     r"ours: \S|table \d|section \d|the report's|the dataset's|LEAF's|the model's page"
+    r"|arXiv \d|the package's|the released file|PyLate's"
 )
 STATED = {"rows", "split", "name", "hub", "prompts", "defaults"}  # by the table, or only names
 STATED |= {"limit", "side", "columns", "subset"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,14 @@ class Columns:
     """A list-valued column of their scores by a teacher."""
     text: str | None = None
     """The column that holds a plain text."""
+    id: str | None = None
+    """The column that names a plain text, for rows elsewhere that hold its id in its stead."""
 
     def __post_init__(self) -> None:
         """One kind of row, all of its columns, none of another's."""
         given = set(self.mapping())
         shapes = [{"text"}, {"query", "documents", "scores"}, {"query", "positive"}]
-        if given and given - {"negatives"} not in shapes:
+        if given and given - {"negatives", "id"} not in shapes:
             raise ConfigError(
                 f"{', '.join(sorted(given))} do not make a row",
                 where="columns",
@@ -44,6 +46,8 @@ class Columns:
             )
         if "negatives" in given and "positive" not in given:
             raise ConfigError("negatives need a positive", where="columns")
+        if "id" in given and "text" not in given:
+            raise ConfigError("an id needs a text", where="columns")
 
     @property
     def kind(self) -> Kind | None:
@@ -58,17 +62,24 @@ class Columns:
         """The columns that are mapped."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
-    def record(self, row: dict[str, Any], where: str) -> Record:
-        """A row as a record; what is missing or empty is named, with its place."""
+    def record(self, row: dict[str, Any], where: str, ids: Collection[str] = ()) -> Record:
+        """A row as a record; what is missing or empty is named, with its place.
+
+        `ids`: the sides, query or document, whose columns hold ids of texts in place of texts.
+        """
         if self.text is not None:
-            return Record("", [text_field(row, self.text, where)], [], where)
-        query = text_field(row, str(self.query), where)
+            name = "" if self.id is None else _identifier(row, self.id, where)
+            return Record(name, [text_field(row, self.text, where)], [], where)
+        one, _ = _IDS if "query" in ids else _TEXTS
+        query = one(row, str(self.query), where)
+        one, each = _IDS if "document" in ids else _TEXTS
         if self.positive is not None:
-            documents = [self._first(row, self.positive, where)]
+            documents = [_first(row, self.positive, one, each, where)]
             for name in self.negatives or []:
-                documents += self._negatives(row, name, where)
+                many = name in row and not isinstance(row[name], str | int)
+                documents += _column(row, name, each, where) if many else [one(row, name, where)]
             return Record(query, documents, [], where)
-        documents = _column(row, str(self.documents), _document, where)
+        documents = _column(row, str(self.documents), each, where)
         scores = _column(row, str(self.scores), _score, where)
         if len(documents) != len(scores):
             raise DataError(f"{len(documents)} documents, {len(scores)} scores", where=where)
@@ -76,18 +87,20 @@ class Columns:
             raise DataError("the list of documents is empty", where=where)
         return Record(query, documents, scores, where)
 
-    def _first(self, row: dict[str, Any], name: str, where: str) -> str:
-        if not isinstance(row.get(name), list):
-            return text_field(row, name, where)
-        found = _column(row, name, _document, where)
-        if not found:
-            raise DataError(f"column {name} is an empty list", where=where)
-        return found[0]
 
-    def _negatives(self, row: dict[str, Any], name: str, where: str) -> list[str]:
-        if name in row and not isinstance(row[name], str):
-            return _column(row, name, _document, where)
-        return [text_field(row, name, where)]
+def _first(
+    row: dict[str, Any],
+    name: str,
+    one: Callable[[dict[str, Any], str, str], str],
+    each: Callable[[Any], str],
+    where: str,
+) -> str:
+    if not isinstance(row.get(name), list):
+        return one(row, name, where)
+    found = _column(row, name, each, where)
+    if not found:
+        raise DataError(f"column {name} is an empty list", where=where)
+    return found[0]
 
 
 def _column(row: dict[str, Any], name: str, convert: Callable[[Any], Any], where: str) -> list[Any]:
@@ -102,6 +115,25 @@ def _document(value: Any) -> str:
     if not value.strip():
         raise DataError("a document is empty")
     return value
+
+
+def _id(value: Any) -> str:
+    """An id as text, whether a file holds it as text or as a whole number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"an id is {type(value).__name__}, not text or a whole number")
+    if not str(value).strip():
+        raise DataError("an id is empty")
+    return str(value)
+
+
+def _identifier(row: dict[str, Any], name: str, where: str) -> str:
+    single = {key: [value] for key, value in row.items()}
+    (found,) = _column(single, name, _id, where)
+    return found
+
+
+_TEXTS = (text_field, _document)  # how one is read, and each of a list
+_IDS = (_identifier, _id)
 
 
 def _score(value: Any) -> float:

@@ -66,6 +66,10 @@ class Mixture:
         within = [source for family in self.families.values() for source in family.sources]
         own = [source for source in self.sources if not any(source is one for one in within)]
         self.sources = within + own
+        for source in self.sources:
+            if source.columns.id is not None:
+                fix = "Leave columns.id out, or give it as another source's query_texts"
+                raise ConfigError("holds texts by id, not rows", where=source.name, fix=fix)
         names = [source.name for source in self.sources]
         if not names:
             raise ConfigError("no source", where="sources")

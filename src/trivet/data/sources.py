@@ -17,6 +17,7 @@ from trivet.core.schema import unkeyed
 from trivet.core.tables import is_table, rows
 from trivet.data.beir import beir_files, beir_pairs
 from trivet.data.columns import Columns
+from trivet.data.join import TextsById, joined
 from trivet.data.sample import sampled
 from trivet.data.table import Kind, Record, Table, write_table
 from trivet.data.texts import sentences, token_texts, tokenizer_file
@@ -59,6 +60,10 @@ class Source:
     """How many rows its publisher counts, before any sampling: plans show it, opening checks it."""
     share: float | None = unkeyed(None)  # in the fingerprint, where it is given
     """A seeded sample of the rows, such as 0.08; null takes all of them."""
+    query_texts: Source | None = unkeyed(None)  # in the fingerprint, where it is given
+    """The texts of queries, with their ids: the rows' `query` column holds ids."""
+    document_texts: Source | None = unkeyed(None)  # in the fingerprint, where it is given
+    """The texts of documents, with their ids: the rows' columns of documents hold ids."""
     limit: int | None = None
     """Only the first so many rows, of the sample where there is one."""
     in_domain: bool = False
@@ -85,6 +90,16 @@ class Source:
         for name, plain in (("side", self.side == "document"), ("sentences", not self.sentences)):
             if self.kind != "texts" and not plain:
                 raise ConfigError(f"belongs to plain texts, not to {self.kind}", where=name)
+        if self.columns.id is not None and (self.sentences or self.side == "query"):
+            what = "texts by id are whole, and on the side of the rows that name them"
+            raise ConfigError(what, where=self.name, fix="Leave side and sentences out")
+        for name, source in self.named_texts().items():
+            if self.kind == "texts" or self.beir is not None:
+                what = "plain texts and a BEIR folder name no ids"
+                raise ConfigError(what, where=f"{name}_texts", fix="Leave it out")
+            if source.columns.id is None:
+                fix = "Map id and text"
+                raise ConfigError("has no ids", where=f"{name}_texts.columns", fix=fix)
         for side in self.prompts:
             if side not in ("query", "document"):
                 fix = "There is: query and document"
@@ -119,19 +134,37 @@ class Source:
             else:
                 files = self._files()
                 origin = [[file_digest(path), *path.suffixes[-2:]] for path in files]
-            everything = json_digest(origin)
-            sample = [everything, "share", self.share]
-            self._seen["rows"] = everything if self.share is None else json_digest(sample)
+            digest = json_digest(origin)
+            if self.share is not None:
+                digest = json_digest([digest, "share", self.share])
+            if named := {side: source._identity() for side, source in self.named_texts().items()}:
+                digest = json_digest([digest, "texts", named])
+            self._seen["rows"] = digest
         return self._seen["rows"]
+
+    def _identity(self) -> list[Any]:
+        """All that decides what its table holds."""
+        identity: list[Any] = [_VERSION, self.fingerprint(), self.columns.mapping(), self.split]
+        return [*identity, self.limit, self.side, self.sentences]
+
+    def named_texts(self) -> dict[str, Source]:
+        """Where the texts of ids stand, by side."""
+        sides = {"query": self.query_texts, "document": self.document_texts}
+        return {side: source for side, source in sides.items() if source is not None}
 
     def open(self, cache: Path | None = None) -> Table:
         """The rows in Arrow, converted and checked the first time they are asked for."""
-        identity: list[Any] = [_VERSION, self.fingerprint(), self.columns.mapping(), self.split]
-        identity += [self.limit, self.side, self.sentences]
-        folder = (cache or cache_folder()) / "data" / json_digest(identity)[:24]
+        cache = cache or cache_folder()
+        room = "data" if self.columns.id is None else "texts"
+        folder = cache / room / json_digest(self._identity())[:24]
         if not (folder / "index.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            write_table(folder, self._records(), self.kind, self.name)
+            sides = {
+                side: TextsById.open(source.open(cache), cache)
+                for side, source in self.named_texts().items()
+            }
+            records = joined(self._records(), sides.get("query"), sides.get("document"))
+            write_table(folder, records, self.kind, self.name)
         self._compare(read_json(folder / "index.json").get("seen"))
         return Table.open(folder, self.name, self.prompts, self.in_domain)
 
@@ -169,8 +202,9 @@ class Source:
 
     def _made(self, row: Record | tuple[str, dict[str, Any]]) -> Iterator[Record]:
         """A row's record; of a plain text, or of its sentences, on the side where they stand."""
-        record = row if isinstance(row, Record) else self.columns.record(row[1], row[0])
-        if self.kind != "texts":
+        ids = self.named_texts().keys()
+        record = row if isinstance(row, Record) else self.columns.record(row[1], row[0], ids)
+        if self.kind != "texts" or self.columns.id is not None:
             yield record
             return
         (text,) = record.documents

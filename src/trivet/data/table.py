@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import mmap
 from collections.abc import Callable, Iterable, Iterator
@@ -202,12 +203,15 @@ def _in_chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def parse_list(value: Any, convert: Callable[[Any], Any], where: str) -> list[Any]:
-    """A list that a column holds, also where a file stores it as JSON text."""
+    """A list that a column holds, also where a file stores it as text, JSON's or Python's."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except json.JSONDecodeError as error:
-            raise DataError(f"not a list ({error})", where=where) from None
+            try:
+                value = ast.literal_eval(value)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                raise DataError(f"not a list ({error})", where=where) from None
     if not isinstance(value, list):
         raise DataError(f"expected a list, not {type(value).__name__}", where=where)
     try:

@@ -22,7 +22,12 @@ def estimate(train: Train, steps: list[Step]) -> list[str]:
     trials = [_short(step, ranks) if step.action == "run" else step for step in steps]
     out: list[str] = []
     with tempfile.TemporaryDirectory(prefix="trivet-estimate-") as folder:
-        trial = dataclasses.replace(train, out=folder, cache=str(Path(folder) / "cache"))
+        cache = Path(folder) / "cache"
+        trial = dataclasses.replace(train, out=folder, cache=str(cache))
+        texts = train.cache_folder / "texts"  # kept: the run needs all of them, too
+        texts.mkdir(parents=True, exist_ok=True)
+        cache.mkdir()
+        (cache / "texts").symlink_to(texts.resolve())
         run(trial, trials, {})
         for step, short in zip(steps, trials, strict=True):
             made = trial.store.find(short.name, short.key)

@@ -18,6 +18,7 @@ from trivet.losses.contrast import contrast
 from trivet.losses.infonce import InfoNCE
 from trivet.losses.kl import KL
 from trivet.losses.margin_mse import MarginMSE
+from trivet.losses.xtr import XTR, retrieved_maxsim
 from trivet.models.colbert import ColBERT
 from trivet.stages.in_batch import Texts, answers, text_numbers
 from trivet.training.gather import gathered_bags
@@ -28,9 +29,9 @@ from trivet.training.settings import Prepared
 class Term:
     """A loss and its weight in the sum."""
 
-    loss: KL | MarginMSE | InfoNCE
-    """KL and MarginMSE compare a query's own documents with a teacher's scores; InfoNCE contrasts
-    its first document with those of the whole batch, on all ranks."""
+    loss: KL | MarginMSE | InfoNCE | XTR
+    """KL and MarginMSE compare a query's own documents with a teacher's scores; InfoNCE and XTR
+    contrast its first document with those of the whole batch, on all ranks."""
     weight: float = 1.0
     """What it is multiplied by."""
 
@@ -42,7 +43,7 @@ class Term:
     @property
     def taught(self) -> bool:
         """Whether it needs a teacher's scores."""
-        return not isinstance(self.loss, InfoNCE)
+        return not isinstance(self.loss, InfoNCE | XTR)
 
 
 class Bags(nn.Module):
@@ -101,10 +102,15 @@ def judge(terms: dict[str, Term], bags: Ragged, texts: Texts) -> Tensor:
             if isinstance(term.loss, KL | MarginMSE):
                 total = total + term.weight * term.loss(own, teacher)
     if not all(term.taught for term in terms.values()):
-        scores = maxsim_of_all(queries, gathered_bags(documents))  # (B, N)
+        everyone = gathered_bags(documents)
         positives, known = answers(texts, device)
         for term in terms.values():
-            if isinstance(term.loss, InfoNCE):
+            if isinstance(term.loss, InfoNCE | XTR):
+                scores = (
+                    retrieved_maxsim(queries, everyone, term.loss.k)
+                    if isinstance(term.loss, XTR)
+                    else maxsim_of_all(queries, everyone)
+                )  # (B, N)
                 excluded = known if term.loss.mask_false_negatives else None
                 temperature = term.loss.temperature
                 total = total + term.weight * contrast(

@@ -28,7 +28,8 @@ def outline(steps: list[Step]) -> list[str]:
         values = list(_values(step.stage, "", found))
         out += ["", f"{step.name}: {_name(step.stage)}", *_columns(values)]
         for path, sources in found:
-            out += [f"  {path}, in order:", *_columns([_row(one) for one in _flat(sources)], 4)]
+            shown = [row for one in _flat(sources) for row in _rows(one)]
+            out += [f"  {path}, in order:", *_columns(shown, 4)]
             if isinstance(sources, Mixture):
                 out += _totals(sources, step.stage.fit)
     return out
@@ -76,10 +77,18 @@ def _row(source: Source) -> tuple[str, ...]:
         origin = f"{source.hub}{subset} at {source.revision}"
     columns = json.dumps(source.columns.mapping()) if source.beir is None else "-"
     prompts = json.dumps(source.prompts) if source.prompts else "the model's prompts"
-    marks = f", each a {source.side}" if source.kind == "texts" else ""
+    plain = source.kind == "texts" and source.columns.id is None
+    marks = f", each a {source.side}" if plain else ""
+    marks += ", found by id" if source.columns.id is not None else ""
     marks += ", one sentence a row" if source.sentences else ""
     marks += ", in-domain" if source.in_domain else ""
     return source.name, f"{origin}, {source.split}", _count(source) + marks, columns, prompts
+
+
+def _rows(source: Source) -> list[tuple[str, ...]]:
+    """A source, and where the texts are that it names."""
+    texts = [_row(one) for one in source.named_texts().values()]
+    return [_row(source), *((f"> {name}", *rest) for name, *rest in texts)]
 
 
 def _count(source: Source) -> str:

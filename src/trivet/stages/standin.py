@@ -143,7 +143,7 @@ def _is_here(source: Source) -> bool:
         return shipped.is_dir() or Path(source.tokens).expanduser().is_dir()
     paths = source.path if isinstance(source.path, list) else [source.path, source.beir]
     there = all(Path(path).expanduser().exists() for path in paths if path is not None)
-    return source.hub is None and there
+    return source.hub is None and there and all(map(_is_here, source.named_texts().values()))
 
 
 def _source(source: Source, batch: int) -> Source:

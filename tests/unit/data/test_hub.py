@@ -18,6 +18,22 @@ try:
 except TrivetError as error:
     print("refused:", error)
 """
+_JOINED = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from trivet.data.columns import Columns
+from trivet.data.sources import Source
+where = json.loads(sys.argv[1])
+texts = {
+    f"{side}_texts": Source(side, Columns(id="id", text="text"), subset=side, **where)
+    for side in ("query", "document")
+}
+columns = Columns(query="query_id", documents="document_ids", scores="scores")
+table = Source("s", columns, subset="train", **where, **texts).open(Path(sys.argv[2]))
+got = table.read(np.arange(len(table)))
+print(json.dumps([got.queries, got.documents, got.scores]))
+"""
 _MODEL = """
 import json, sys
 from pathlib import Path
@@ -75,6 +91,26 @@ def test_offline_another_commit_never_stands_in_for_the_one_asked_for(url, pairs
     said = ask(_DATASET, url, offline=True, hub="some/pairs", revision="2" * 40)
     assert said.startswith("refused: dataset some/pairs (revision 222")
     assert "only another revision is in the local cache" in said
+
+
+def test_rows_of_one_configuration_find_their_texts_in_two_others(hub, url, ask):
+    names = {"train": "rows", "query": "queries", "document": "documents"}
+    card = "".join(f"- config_name: {k}\n  data_files: {v}.jsonl\n" for k, v in names.items())
+    row = {"query_id": "b", "document_ids": "['2', '1']", "scores": "[1.0, 0.5]"}
+    tables = {
+        "rows": [row],
+        "queries": [{"id": "a", "text": "A"}, {"id": "b", "text": "B"}],
+        "documents": [{"id": 1, "text": "one"}, {"id": 2, "text": "two"}],
+    }
+    files = {
+        f"{name}.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()
+        for name, rows in tables.items()
+    }
+    hub.add(
+        "dataset", "some/scored", {"README.md": f"---\nconfigs:\n{card}---\n".encode(), **files}
+    )
+    said = ask(_JOINED, url, hub="some/scored")
+    assert said == json.dumps([["B"], [["two", "one"]], [[1.0, 0.5]]])
 
 
 @pytest.mark.parametrize(

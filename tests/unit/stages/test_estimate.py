@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
 from trivet.data.columns import Columns
@@ -52,3 +53,27 @@ def test_steps_are_those_of_all_rows_and_only_a_few_are_trained_on(
     assert re.match(rf"pretrain: {steps} steps of \d+\.\d\d s here, about .* h, .* GiB", line)
     assert opened[0] == 7 * 8  # what the trial read
     assert not (tmp_path / "out").exists()
+
+
+def test_texts_by_id_are_kept_for_the_run_and_only_a_few_rows_are_joined(tmp_path, monkeypatch):
+    rows = "".join(json.dumps({"q": f"q{i}", "p": i}) + "\n" for i in range(200))
+    texts = "".join(json.dumps({"i": i, "t": f"p{i}"}) + "\n" for i in range(200))
+    for name, lines in (("rows", rows), ("texts", texts)):
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    named = Source("named", Columns(id="i", text="t"), path=str(tmp_path / "texts.jsonl"))
+    columns = Columns(query="q", positive="p")
+    path = str(tmp_path / "rows.jsonl")
+    source = Source("pairs", columns, path=path, rows=200, document_texts=named)
+    stage = Pretrain(
+        data=Mixture([source]), optim=AdamW(lr=1e-3), fit=Fit(batch=8, precision="fp32")
+    )
+    train = Train(
+        stages={"start": Start(backbone=Fresh(SHAPE)), "pretrain": stage},
+        out=str(tmp_path / "out"),
+        cache=str(tmp_path / "cache"),
+    )
+    (line,) = estimate(train, plan(train))
+    assert line.startswith("pretrain: 25 steps")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["texts"]
+    monkeypatch.setattr("trivet.data.join._write", None)  # what was made is found again
+    assert source.open(tmp_path / "cache").read(np.array([7])).documents == [["p7"]]

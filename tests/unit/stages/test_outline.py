@@ -15,6 +15,7 @@ from trivet.stages.plan import Step
 from trivet.training.settings import Fit
 
 PAIRS = Columns(query="q", positive="p")
+FIT = Fit(batch=100, precision="fp32")
 
 
 def hub(name, **fields):
@@ -75,6 +76,15 @@ def test_every_source_is_shown_once_with_all_that_names_its_rows():
     assert "rows.jsonl, train" in second and "rows not counted, the first 7, in-domain" in second
     assert second.endswith("the model's prompts")
     assert "some/rows at" in third and found.index(third) > found.index("texts, in order:")
+
+
+def test_where_the_texts_of_ids_stand_is_shown_below_the_source_and_not_counted():
+    texts = Source("passages", Columns(id="i", text="t"), hub="some/rows", subset="documents")
+    found = lines(data=Mixture([hub("scored", rows=250, document_texts=texts)]), fit=FIT)
+    at = next(i for i, line in enumerate(found) if line.startswith("scored "))
+    assert found[at + 1].startswith("> passages") and "some/rows, documents at" in found[at + 1]
+    assert "found by id" in found[at + 1] and '{"text": "t", "id": "i"}' in found[at + 1]
+    assert "rows: 250" in found
 
 
 def test_steps_are_whole_batches_of_each_source():

@@ -99,6 +99,18 @@ def test_files_that_are_not_there_have_rows_all_the_same(tmp_path):
         assert table.kind == missing.kind and len(table) >= 4 * 8
 
 
+def test_rows_whose_texts_are_not_here_have_some_all_the_same(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": "words", "p": 3}')
+    here = tmp_path / "texts.jsonl"
+    here.write_text('{"i": 3, "t": "three"}')
+    for place, is_there in ((here, True), (tmp_path / "gone", False)):
+        texts = Source("t", Columns(id="i", text="t"), path=str(place))
+        real = Source("s", SHAPES["pairs"], path=str(path), document_texts=texts)
+        got = stand_in(real, 8).open(tmp_path / "cache").read(np.array([0]))
+        assert ((got.queries, got.documents) == (["words"], [["three"]])) == is_there
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_plain_texts_keep_their_side_and_their_sentences(tmp_path, split):
     table = stand_in(hub(shape="texts", side="query", sentences=split), 8).open(tmp_path)
