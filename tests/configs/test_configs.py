@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,27 @@ def test_no_config_names_a_folder_of_some_machine():
     for name in ALL:
         text = Path(ROOT / name).read_text()
         assert "/home/" not in text and "/work/" not in text and "/root/" not in text
+
+
+def each_value(name: str) -> list[list[str]]:
+    """The first of every value of an ablation, and then each other one in its place."""
+    words = [f"+exp={'edge32m' if 'edge32m' in text(name) else 'edge17m'}", f"+ablation={name}"]
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        params = compose("train", overrides=words, return_hydra_config=True).hydra.sweeper.params
+    values = {key: re.findall(r"\[[^]]*\]|[^,]+", str(value)) for key, value in params.items()}
+    first = {key: options[0] for key, options in values.items()}
+    rows = [first] + [first | {k: v} for k, options in values.items() for v in options[1:]]
+    return [[*words, *(f"{key}={value}" for key, value in row.items())] for row in rows]
+
+
+def text(name: str) -> str:
+    return (ROOT / f"ablation/{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [name[9:-5] for name in ALL if name.startswith("ablation/colbert_")]
+)
+def test_every_value_of_an_ablation_is_a_recipe_of_its_own(name):
+    assert f"+ablation={name}\n" in text(name)  # it says how it is called
+    made = [repr(build(composed("train", *words))) for words in each_value(name)]
+    assert len(set(made)) == len(made) > 3

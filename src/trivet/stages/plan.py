@@ -56,6 +56,8 @@ class Train:
     """The first stage to run; it is fed `parent`, or what the stages before it left."""
     until: str | None = None
     """The last stage to run."""
+    leave_out: list[str] = field(default_factory=list[str])
+    """Stages that are not there: the one after is fed by the one before."""
     parent: str | None = None
     """An artifact's folder, fed to the first stage."""
     force: str | None = None
@@ -73,15 +75,23 @@ class Train:
         """Names that must be stages, and at least one stage."""
         if not self.stages:
             raise ConfigError("no stage", where="stages", fix="Choose a recipe: +exp=tiny")
+        self._check(self.leave_out, "leave_out")
+        self.stages = {
+            name: stage for name, stage in self.stages.items() if name not in self.leave_out
+        }
         for key in ("start", "until", "force", "seed_from"):
             name = getattr(self, key)
-            if name is not None and name not in self.stages:
-                raise ConfigError(f"no stage {name}", where=key, fix=nearest(name, self.stages))
+            self._check([] if name is None else [name], key)
         names = list(self.stages)
         if self.start and self.until and names.index(self.start) > names.index(self.until):
             raise ConfigError(f"{self.start} comes after {self.until}", where="start")
         if self.seed_from and self.seed is None:
             raise ConfigError("needs seed", where="seed_from", fix="Set seed=0")
+
+    def _check(self, names: list[str], key: str) -> None:
+        for name in names:
+            if name not in self.stages:
+                raise ConfigError(f"no stage {name}", where=key, fix=nearest(name, self.stages))
 
     @property
     def store(self) -> Store:

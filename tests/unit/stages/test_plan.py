@@ -121,6 +121,15 @@ def test_seed_from_holds_for_all_stages_from_there_on(tmp_path):
     assert go(train(tmp_path, seed=7, seed_from="y")) == "a0 b7 c7 "
 
 
+def test_a_stage_that_is_left_out_is_not_made_and_the_next_is_fed_by_the_one_before(tmp_path):
+    assert go(train(tmp_path, leave_out=["y"])) == "a0 c0 "
+    assert actions(train(tmp_path)) == ["reuse", "run", "run"]
+    with pytest.raises(ConfigError, match="leave_out: no stage w"):
+        train(tmp_path, leave_out=["w"])
+    with pytest.raises(ConfigError, match="until: no stage y"):
+        train(tmp_path, leave_out=["y"], until="y")
+
+
 def test_a_stage_that_cannot_stand_where_it_stands_is_refused_by_name(tmp_path):
     with pytest.raises(ConfigError, match=r"^stages.y: takes no parent"):
         plan(train(tmp_path, ("a", "orphan", "c")))
