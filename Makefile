@@ -1,9 +1,9 @@
 # Two commands: make demo, make test. Each sets up .venv first, once.
 PY := .venv/bin/python
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench bench-gpu clean
 
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: .venv/.ready  ## make .venv and install everything into it
 
@@ -26,6 +26,10 @@ bench: .venv/.ready  ## speed against sentence-transformers, maxsim-cpu and PyLa
 	@$(PY) tests/speed/bench.py
 	@$(PY) tests/speed/maxsim.py
 	@$(PY) tests/speed/late.py
+	@$(PY) tests/speed/tuples.py
+
+bench-gpu: .venv/.ready  ## ColBERT training on a GPU against PyLate: ratio, tokens a second, MFU, peak memory
+	@$(PY) tests/speed/tuples.py --device cuda --batch 32 --steps 20
 
 clean:  ## remove .venv and what runs left
 	rm -rf .venv outputs .setup.log .pytest_cache .ruff_cache

