@@ -113,8 +113,9 @@ class ColBERT(nn.Module):
 
 
 def add_markers(encoder: Any, inner: Any, query: str = "[Q] ", document: str = "[D] ") -> Markers:
-    """Give a tokenizer and its encoder a token for each side."""
+    """Give a tokenizer and its encoder a token for each side; rows that it has left over stay."""
     inner.add_tokens([query, document])
-    encoder.resize_token_embeddings(len(inner))
+    if len(inner) > encoder.get_input_embeddings().num_embeddings:
+        encoder.resize_token_embeddings(len(inner))
     return {side: int(inner.convert_tokens_to_ids(word)) for side, word in
             (("query", query), ("document", document))}  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_torn_ledger_is_named_by_its_line(trivet, zoo):
     folder = zoo()
     assert trivet("eval", "--bench", folder)[0] == 0
     path = Path("results/ledger.jsonl")
-    path.write_text(path.read_text() + '{"id": "half')
-    assert "ledger.jsonl:2: not a ledger row" in refused(trivet("eval", "--repro", "x"))
+    path.write_text('{"id": "half\n' + path.read_text())
+    assert "ledger.jsonl:1: not a ledger row" in refused(trivet("eval", "--repro", "x"))
     json.loads(trivet("eval", "--bench", folder, "--json")[1])
     assert len(path.read_text().splitlines()) == 3
