@@ -280,7 +280,7 @@ class _Adapter(Trainer):
         shown = ", ".join(self.ids[:8]) + (", …" if len(self.ids) > 8 else "")
         return TrivetError(
             f"{what} is {value} in step {self.state.global_step + 1}, batch {shown}",
-            fix="Lower lr or look at these rows; checkpoints of earlier steps are good",
+            fix="Lower lr or look at these rows; earlier checkpoints, if any, are good",
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -32,10 +32,11 @@ class Counting(torch.nn.Module):
         numbers = torch.randint(0, 2, (vocabulary, dim), generator=torch.Generator().manual_seed(0))
         numbers[0] = 0  # padding adds nothing
         self.table = torch.nn.Embedding.from_pretrained(numbers.float())
-        self.config = SimpleNamespace(hidden_size=dim)
+        self.config = SimpleNamespace(hidden_size=dim, model_type="counting")
 
     def forward(self, input_ids, attention_mask):
-        return SimpleNamespace(last_hidden_state=self.table(input_ids).sum(1, keepdim=True))
+        states = self.table(input_ids).sum(1, keepdim=True)  # the same for every token
+        return SimpleNamespace(last_hidden_state=states.expand(-1, input_ids.shape[1], -1))
 
 
 @pytest.fixture(scope="session")
