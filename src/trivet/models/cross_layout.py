@@ -99,7 +99,7 @@ def made_cross(
     own = dict(read_optional(folder / EXTRA).get("lengths") or {})
     tokenizer = PairTokenizer(inner, lengths=own | lengths, limit=limit)
     if sum(tokenizer.lengths.values()) + tokenizer.specials > limit:
-        both = " and ".join(str(length) for length in tokenizer.lengths.values())
+        both = " and ".join(str(tokenizer.lengths[side]) for side in ("query", "document"))
         what = f"{both} content tokens do not fit the encoder's {limit} positions"
         raise ConfigError(what, where="lengths", fix="Take fewer")
     return Cross(model.float(), tokenizer)
