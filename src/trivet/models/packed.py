@@ -93,31 +93,35 @@ class Packing:
 
     @classmethod
     def of(cls, offsets: Tensor, seen: Tensor | None = None) -> Packing:
-        """Texts in their order; neighbours of like length make groups, so sort them first."""
+        """Texts in their order; neighbours of like length make groups, so sort them first.
+
+        It is counted on the CPU: a GPU would have to be waited for at every number.
+        """
+        device, offsets = offsets.device, offsets.cpu()
+        seen = None if seen is None else seen.cpu()
         lengths = offsets.diff()
         owners = torch.repeat_interleave(lengths)
-        positions = torch.arange(len(owners), device=offsets.device) - offsets[owners]
+        positions = torch.arange(len(owners)) - offsets[owners]
         groups: list[_Group] = []
         row = 0
         for rows in _runs(lengths.tolist()):
             start, stop = int(offsets[row]), int(offsets[row + len(rows)])
             own = lengths[row : row + len(rows)]
-            groups.append(_group(own, None if seen is None else seen[start:stop]))
+            groups.append(_group(own, None if seen is None else seen[start:stop], device))
             row += len(rows)
-        return cls(positions, groups)
+        return cls(positions.to(device), groups)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, attend: Attend) -> Tensor:
         """(1, T, H, D) from (1, H, T, D) each, a group after another."""
         heads, size = query.shape[1], query.shape[3]
         flat = [part[0].transpose(0, 1).reshape(-1, heads * size) for part in (query, key, value)]
         sizes = [group.tokens for group in self.groups]
+        pieces = [part.split(sizes) for part in flat]  # a view for each group
         outs: list[Tensor] = []
-        for group, owned in zip(
-            self.groups, zip(*(part.split(sizes) for part in flat), strict=True), strict=True
-        ):
+        for i, group in enumerate(self.groups):
             b, length = group.shape
             parts: list[Tensor] = []
-            for own in owned:  # (T', H * D)
+            for own in (piece[i] for piece in pieces):  # (T', H * D)
                 if group.filled is not None:
                     own = cast(Any, _Fill).apply(own, group.filled, group.real)
                 parts.append(own.view(b, length, heads, size).transpose(1, 2))
@@ -141,21 +145,22 @@ def _runs(lengths: list[int]) -> list[range]:
     return runs
 
 
-def _group(own: Tensor, seen: Tensor | None) -> _Group:
-    """Texts of such lengths, and which of their tokens may be attended to."""
+def _group(own: Tensor, seen: Tensor | None, device: torch.device) -> _Group:
+    """Texts of such lengths, and which of their tokens may be attended to; made for a device."""
     b, length, tokens = len(own), int(own.max()), int(own.sum())
-    steps = torch.arange(length, device=own.device)[None]  # (1, L)
+    steps = torch.arange(length)[None]  # (1, L)
     there = steps < own[:, None]  # (b, L)
     full = b * length == tokens
     keys = there.clone()
     if seen is not None:
         keys[there] = seen
-    mask = None if bool(keys.all()) else keys[:, None, None]
+    mask = None if bool(keys.all()) else keys[:, None, None].to(device)
     if full:
         return _Group(tokens, (b, length), None, None, mask)
     firsts = own.cumsum(0) - own  # (b,)
     filled = torch.minimum(steps, own[:, None] - 1) + firsts[:, None]
-    return _Group(tokens, (b, length), filled.flatten(), there.flatten().nonzero()[:, 0], mask)
+    real = there.flatten().nonzero()[:, 0]
+    return _Group(tokens, (b, length), filled.flatten().to(device), real.to(device), mask)
 
 
 class _Fill(torch.autograd.Function):
