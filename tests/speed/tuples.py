@@ -207,7 +207,7 @@ def compared(
     mean, most = statistics.mean(lengths), lengths[int(0.99 * (len(lengths) - 1))]
     lines = []
     units = options.device == "cuda" or bf16_units("cpu")
-    for longest in (LONGEST, most):
+    for longest in sorted({LONGEST, most}, reverse=True):
         for precisions in (("fp32", "fp32"), *([("bf16", "bf16"), ("fp32", "bf16")] * bool(units))):
             shared = {name: getattr(options, name) for name in ("steps", "device", "batch")}
             shared |= {"start": start.path, "data": data, "room": room}
