@@ -18,7 +18,6 @@ from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
 from trivet.core.files import read_json
 from trivet.core.ragged import Ragged
-from trivet.core.ranks import rank, world
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
@@ -36,6 +35,7 @@ from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, show
 from trivet.stages.late import Bags, Term, judge, preparer
 from trivet.stages.lineage import lineage
+from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
 
@@ -101,9 +101,7 @@ class Colbert:
 
     def accept(self, has_parent: bool) -> None:
         """There must be a model to turn."""
-        if not has_parent:
-            fix = "Put a start before it, or set parent"
-            raise ConfigError("there is no model to train", fix=fix)
+        needs_model(has_parent)
 
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Turn the model, clean the data, train, save."""
@@ -115,13 +113,7 @@ class Colbert:
         tables = [source.open(work.run.cache) for source in self.data.sources]
         self._check(tables)
         tables, report = self.clean(tables) if self.clean else (tables, None)
-        batches = self.data.open(
-            batch=self.fit.batch,
-            seed=derive(self.seed, "data"),
-            rank=rank(),
-            world=world(),
-            tables=tables,
-        )
+        batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], model)
 
         def loss(bags: Ragged, texts: Texts) -> Tensor:

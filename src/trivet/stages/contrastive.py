@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
 from trivet.core.ragged import Ragged
-from trivet.core.ranks import rank, world
 from trivet.core.run import Work
-from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
 from trivet.data.table import Table
 from trivet.losses.angle import Angle
@@ -28,6 +26,7 @@ from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, judge, preparer, show
 from trivet.stages.lineage import lineage
+from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
 
@@ -63,10 +62,7 @@ class Contrastive:
 
     def accept(self, has_parent: bool) -> None:
         """There must be a model to train."""
-        if not has_parent:
-            raise ConfigError(
-                "there is no model to train", fix="Put a start before it, or set parent"
-            )
+        needs_model(has_parent)
 
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Load, clean the data, train, save."""
@@ -77,13 +73,7 @@ class Contrastive:
         tables = [source.open(work.run.cache) for source in self.data.sources]
         self._check(tables)
         tables, report = self.clean(tables) if self.clean else (tables, None)
-        batches = self.data.open(
-            batch=self.fit.batch,
-            seed=derive(self.seed, "data"),
-            rank=rank(),
-            world=world(),
-            tables=tables,
-        )
+        batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], model)
 
         def loss(vectors: Tensor, texts: Texts) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
 from trivet.core.ragged import concatenate
-from trivet.core.ranks import rank, world
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.schema import content
@@ -35,6 +34,7 @@ from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
 from trivet.stages.lineage import lineage
+from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.gather import gathered
 from trivet.training.settings import Fit, Prepared
@@ -85,9 +85,7 @@ class Distill:
 
     def accept(self, has_parent: bool) -> None:
         """There must be a student."""
-        if not has_parent:
-            fix = "Put a start before it, or set parent"
-            raise ConfigError("there is no model to train", fix=fix)
+        needs_model(has_parent)
 
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Ask the teacher, clean the data, train, save the student without its head."""
@@ -99,13 +97,7 @@ class Distill:
         taught = {table.name: teach(self.teacher, table, folder, machine) for table in tables}
         seconds = time.monotonic() - began
         tables, report = self.clean(tables) if self.clean else (tables, None)
-        batches = self.data.open(
-            batch=self.fit.batch,
-            seed=derive(self.seed, "data"),
-            rank=rank(),
-            world=world(),
-            tables=tables,
-        )
+        batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         model = load_dense(parent.path, budget=machine.micro_tokens)
         read_longer(model, self.lengths)
         dim = taught[tables[0].name].dim

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
-from trivet.core.ranks import rank, world
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
@@ -37,6 +36,7 @@ from trivet.stages.late import chosen_ways
 from trivet.stages.lineage import lineage
 from trivet.stages.pair_check import check_rows
 from trivet.stages.rerank_dev import RerankDev
+from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit, Prepared
 
@@ -89,9 +89,7 @@ class Reranker:
 
     def accept(self, has_parent: bool) -> None:
         """There must be an encoder."""
-        if not has_parent:
-            fix = "Put a start before it, or set parent"
-            raise ConfigError("there is no model to train", fix=fix)
+        needs_model(has_parent)
 
     def run(self, parent: Artifact | None, work: Work) -> Artifact:
         """Give the encoder a head, clean the data, train, save."""
@@ -108,13 +106,7 @@ class Reranker:
         for table in tables:
             self._check(table, model)
         tables, report = self.clean(tables) if self.clean else (tables, None)
-        batches = self.data.open(
-            batch=self.fit.batch,
-            seed=derive(self.seed, "data"),
-            rank=rank(),
-            world=world(),
-            tables=tables,
-        )
+        batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         _show(batches[0], model)
         trained = fit(
             model,
