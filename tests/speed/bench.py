@@ -46,6 +46,7 @@ from trivet.stages.start import Lengths, Start
 from trivet.training.settings import Fit
 
 BATCH, LONGEST = 64, 254
+KINDS = ("pretrain", "gradcache", "distill")
 
 
 def texts_of_mixed_lengths(count: int) -> list[tuple[str, str]]:
@@ -147,12 +148,12 @@ class Pairs:
         return Trained(statistics.median(seconds[1:]), values)
 
 
-def training(data: Pairs, precisions: list[str], rounds: int) -> list[list[str]]:
-    """All three kinds, rounds by turns."""
+def training(data: Pairs, precisions: list[str], options) -> list[list[str]]:
+    """The kinds asked for, rounds by turns."""
     rows = []
-    for kind in ("pretrain", "gradcache", "distill"):
+    for kind in options.kinds:
         for precision in precisions:
-            found = [(data.peer(kind), data.ours(kind, precision)) for _ in range(rounds)]
+            found = [(data.peer(kind), data.ours(kind, precision)) for _ in range(options.rounds)]
             theirs, mine = found[0]
             apart = max(
                 abs(a - b) / abs(a) for a, b in zip(theirs.losses, mine.losses, strict=True)
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--texts", type=int, default=768, help="texts encoded a round")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of training")
     options = parser.parse_args()
     logging.getLogger("trivet").setLevel(logging.ERROR)
     units = bf16_units("cpu")
@@ -175,7 +177,7 @@ def main() -> None:
     pairs = texts_of_mixed_lengths(3000)
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as name:
         data = Pairs(Path(name), pairs, options.steps)
-        rows = training(data, precisions, options.rounds)
+        rows = training(data, precisions, options)
         rows += encoding(data.start.path, [text for _, text in pairs], precisions, options)
     where = hardware()
     print(f"\n{where['cpu']}, {where['threads']} threads, torch {torch.__version__}")

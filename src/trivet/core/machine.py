@@ -27,6 +27,9 @@ class Machine:
     micro_tokens: int = 4096
     """Tokens per micro-batch in training, with their padding if there is any: the bound of
     activation memory."""
+    held_micro_batches: int = 2
+    """With `fit.cached`: micro-batches whose activations stay, so that their texts need not be
+    encoded a second time; more is faster, and bounds memory less."""
     encode_tokens: int = 16384
     """Tokens per batch when only encoding."""
 
@@ -35,6 +38,8 @@ class Machine:
         for name, usual in (("micro_tokens", 8192), ("encode_tokens", 8192), ("processes", 1)):
             if getattr(self, name) < 1:
                 raise ConfigError("must be at least 1", where=name, fix=f"Set {name}={usual}")
+        if self.held_micro_batches < 0:
+            raise ConfigError("must not be negative", where="held_micro_batches")
 
     def resolve(self) -> str:
         """The device, after `auto`; sets the number of CPU threads."""

@@ -138,6 +138,7 @@ def fit(
             loss,
             settings,
             budget=work.run.machine.micro_tokens,
+            hold=work.run.machine.held_micro_batches,
             seed=derive(seed, "draws"),
             what=work.stage,
             split=split,

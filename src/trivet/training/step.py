@@ -2,9 +2,10 @@
 
 GradCache (Gao et al., https://arxiv.org/abs/2101.06983): all texts are encoded without a graph; the
 loss gives the gradient of every vector; then each micro-batch is encoded again and receives its
-share. Activations of one micro-batch are held at a time, at the price of a second forward pass, and
-the gradients are those of the plain loss. Where memory runs out all the same, micro-batches are
-halved and the mathematics stays; only a model with dropout draws anew for that one step.
+share. Activations of a few micro-batches are held at a time, at the price of a second forward pass
+for all others, and the gradients are those of the plain loss. Where memory runs out all the same,
+micro-batches are halved and the mathematics stays; only a model with dropout draws anew for that
+one step.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ class Stepper:
         budget: int,
         seed: int,
         what: str,
+        hold: int = 1,
         split: bool = False,
     ) -> None:
         """`budget`: tokens per micro-batch; `seed` decides what the model draws.
 
+        `hold`: micro-batches that GradCache keeps the activations of, and so encodes only once.
         `split`: the model's weights lie on several ranks, so all must compute as often.
         """
-        self.split = split
+        self.split, self.hold = split, 0 if split else hold
         self.model, self.loss, self.settings = model, loss, settings
         self.budget, self.seed, self.what = budget, seed, what
         self.cached = settings.cached
@@ -98,24 +101,35 @@ class Stepper:
         return None
 
     def _cached(self, batch: Prepared, seed: int, held: list[Tensor | None]) -> Tensor:
-        """With the activations of one micro-batch at a time."""
+        """With the activations of a few micro-batches at a time."""
+        kept: dict[int, Vectors] = {}  # with their graphs
 
         def encoded(budget: int) -> Vectors:
+            kept.clear()
             groups = packs(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             with torch.no_grad():
-                parts = [self._encode(batch.tokens, g, seed, i) for i, g in enumerate(groups)]
+                rest = [
+                    self._encode(batch.tokens, group, seed, i)
+                    for i, group in enumerate(groups[self.hold :], start=self.hold)
+                ]
                 for _ in range(missing):
                     self._encode(batch.tokens, groups[-1][:1], seed, 0)
-            return _in_order(parts, groups)
+            for i, group in enumerate(groups[: self.hold]):
+                kept[i] = self._encode(batch.tokens, group, seed, i)
+            return _in_order([*map(_detached, kept.values()), *rest], groups)
 
         def again(budget: int) -> None:
+            if budget < self.budget:
+                kept.clear()  # of other groups
             self._put_back(held)
             groups = packs(batch.tokens.lengths, budget)
             missing = self._missing(len(groups))
             for i, group in enumerate(groups):
-                out = _values(self._encode(batch.tokens, group, seed, i))
+                graph = kept.pop(i) if i in kept else self._encode(batch.tokens, group, seed, i)
+                out = _values(graph)
                 out.backward(_values(_rows(grads, group)))
+                del graph, out  # before the next one is encoded
             for _ in range(missing):
                 out = _values(self._encode(batch.tokens, groups[-1][:1], seed, 0))
                 out.backward(torch.zeros_like(out))
@@ -159,6 +173,12 @@ class Stepper:
 
 def _values(vectors: Vectors) -> Tensor:
     return vectors.values if isinstance(vectors, Ragged) else vectors
+
+
+def _detached(vectors: Vectors) -> Vectors:
+    if isinstance(vectors, Ragged):
+        return Ragged(vectors.values.detach(), vectors.offsets)
+    return vectors.detach()
 
 
 def _rows(vectors: Vectors, rows: Tensor) -> Vectors:

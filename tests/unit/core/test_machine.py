@@ -48,6 +48,13 @@ def test_a_budget_that_holds_nothing_is_refused_by_name(name, budget):
     assert getattr(Machine(**{name: 1}), name) == 1
 
 
+def test_fewer_than_no_micro_batches_cannot_be_held():
+    with pytest.raises(ConfigError) as caught:
+        Machine(held_micro_batches=-1)
+    assert caught.value.where == "held_micro_batches"
+    assert Machine(held_micro_batches=0).held_micro_batches == 0
+
+
 @pytest.mark.parametrize("units", ["", "AMX"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_reason_names_the_precision_and_warns_of_the_slower_one(monkeypatch, precision, units):

@@ -47,9 +47,9 @@ def loss(vectors, wanted):
     return (vectors @ wanted.T).logsumexp(1).mean()
 
 
-def stepped(model, *, cached, budget=64, batches=1, **lengths):
+def stepped(model, *, cached, budget=64, batches=1, hold=1, **lengths):
     settings = Fit(batch=16, precision="fp32", cached=cached, accumulate=batches)
-    stepper = Stepper(model, loss, settings, budget=budget, seed=3, what="test")
+    stepper = Stepper(model, loss, settings, budget=budget, seed=3, what="test", hold=hold)
     for seed in range(batches):
         stepper.add(batch(seed=seed, **lengths), 0)
     value, _ = stepper.finish(0)
@@ -59,9 +59,11 @@ def stepped(model, *, cached, budget=64, batches=1, **lengths):
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("budget", [8, 24, 10**6])
 @pytest.mark.parametrize("batches", [1, 3])
-def test_cached_gradients_are_the_plain_ones_dropout_and_all(dropout, budget, batches):
-    plain, wanted, _ = stepped(Bag(dropout), cached=False, budget=budget, batches=batches)
-    found, grads, _ = stepped(Bag(dropout), cached=True, budget=budget, batches=batches)
+@pytest.mark.parametrize("hold", [0, 1, 3])
+def test_cached_gradients_are_the_plain_ones_dropout_and_all(dropout, budget, batches, hold):
+    options = {"budget": budget, "batches": batches, "hold": hold}
+    plain, wanted, _ = stepped(Bag(dropout), cached=False, **options)
+    found, grads, _ = stepped(Bag(dropout), cached=True, **options)
     assert found == pytest.approx(plain, rel=1e-12)
     torch.testing.assert_close(grads, wanted, rtol=0, atol=1e-12)
 
@@ -78,12 +80,14 @@ def test_a_step_draws_the_same_whenever_it_is_run_and_another_step_draws_others(
     assert not torch.equal(gradient(7), gradient(8))
 
 
-def test_a_graph_is_held_for_one_micro_batch_at_a_time():
+@pytest.mark.parametrize("hold", [0, 1, 3, 100])
+def test_what_is_held_is_encoded_once_and_all_else_twice(hold):
     model = Bag()
-    stepped(model, cached=True, budget=16)
+    stepped(model, cached=True, budget=16, hold=hold)
     without = [rows for rows, graph in model.sizes if not graph]
-    again = [rows for rows, graph in model.sizes if graph]
-    assert without == again and len(again) > 3 and sum(again) == 16
+    graphs = [rows for rows, graph in model.sizes if graph]
+    assert len(graphs) > 3 and sum(graphs) == 16
+    assert without == graphs[hold:]
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -98,10 +102,13 @@ def test_a_batch_that_does_not_fit_is_cut_smaller_and_its_gradients_stay(cached,
 
 
 @pytest.mark.parametrize("failing", range(8))
-def test_memory_that_runs_out_at_any_call_leaves_the_gradients_as_they_should_be(failing):
-    _, wanted, _ = stepped(Bag(), cached=True, budget=128, batches=2)
+@pytest.mark.parametrize("hold", [0, 1, 2])
+def test_memory_that_runs_out_at_any_call_leaves_the_gradients_as_they_should_be(failing, hold):
+    options = {"cached": True, "budget": 128, "batches": 2, "hold": hold}
+    options |= {"shortest": 20, "longest": 20}
+    _, wanted, _ = stepped(Bag(), **options)
     fails = [call == failing for call in range(40)]
-    _, grads, _ = stepped(Bag(fails=fails), cached=True, budget=128, batches=2)
+    _, grads, _ = stepped(Bag(fails=fails), **options)
     torch.testing.assert_close(grads, wanted, rtol=0, atol=1e-12)
 
 
@@ -136,7 +143,7 @@ rows = 2 * int(sys.argv[1])
 model = Model().train()
 tokens = Ragged(torch.randint(0, 100, (rows * 32,)), torch.arange(0, rows * 32 + 1, 32))
 settings = Fit(batch=rows // 2, precision="fp32", cached=True)
-stepper = Stepper(model, loss, settings, budget=64 * 2 * 32, seed=0, what="peak")
+stepper = Stepper(model, loss, settings, budget=16 * 2 * 32, seed=0, what="peak", hold=2)
 stepper.add(Prepared(tokens, None), 0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -150,4 +157,4 @@ def test_a_batch_of_4096_takes_the_memory_of_64_and_its_vectors():
     small, large = peak(64), peak(4096)
     vectors = 3 * 8192 * 64 * 4 / 1024  # KiB: the vectors, their gradients, the loss' own copy
     block = 3 * (1 << 22) * 4 / 1024  # scores held at a time, and what torch needs for them
-    assert large - small < vectors + block + 30 * 1024  # all activations held: 4 GiB more
+    assert large - small < vectors + block + 60 * 1024  # all activations held: 4 GiB more
