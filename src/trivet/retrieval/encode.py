@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trivet.core.buckets import packs
 from trivet.core.machine import Precision
@@ -22,7 +22,7 @@ from trivet.models.dense import Dense
 from trivet.models.tokens import Tokens
 from trivet.retrieval.vectors import Shard
 
-Model = TypeVar("Model", Dense, ColBERT)
+Model = TypeVar("Model", bound=nn.Module)
 _CHUNK = 4096  # texts in a shard
 _CHARACTERS = 1 << 20  # and characters, unless one text has more
 

@@ -37,7 +37,11 @@ class Postings:
         """In how many documents each term stands, (V,)."""
         return np.diff(self.starts)
 
+    @property
+    def terms(self) -> NDArray[np.int64]:
+        """The term of each posting, (P,)."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.frequencies)
+
     def totals(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The sum over each term's documents of a value for each posting, (V,)."""
-        terms = np.repeat(np.arange(len(self.starts) - 1), self.frequencies)
-        return np.bincount(terms, values, len(self.starts) - 1).astype(np.float64)
+        return np.bincount(self.terms, values, len(self.starts) - 1).astype(np.float64)

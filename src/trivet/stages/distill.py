@@ -6,8 +6,6 @@ texts alone, queries and passages, and no relation between them. The teacher rea
 
 from __future__ import annotations
 
-import logging
-import textwrap
 import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -25,7 +23,6 @@ from trivet.data.mixture import Mixture
 from trivet.losses.stella import Stella
 from trivet.mining.teachers import Teacher
 from trivet.mining.vectors import Taught, teach
-from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.lengths import read_longer
 from trivet.models.student import Head, Student
@@ -33,13 +30,12 @@ from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
 from trivet.stages.dev import Dev
+from trivet.stages.in_batch import show, texts_by_side
 from trivet.stages.lineage import lineage
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.gather import gathered
 from trivet.training.settings import Fit, Prepared
-
-log = logging.getLogger("trivet")
 
 
 @runtime_checkable
@@ -109,12 +105,12 @@ class Distill:
             seed=derive(self.seed, "head"),
             any_size=isinstance(self.loss, Stella) and not self.loss.cosine,
         )
-        _show(batches[0], model)
+        show(batches[0], model)
 
         def prepare(batch: Batch) -> Prepared:
             sides = [
                 model.tokenizer(texts, side, batch.prompts.get(side)).ids
-                for side, texts in _texts(batch).items()
+                for side, texts in texts_by_side(batch).items()
             ]
             return Prepared(concatenate(sides), taught[batch.source].of(batch))
 
@@ -143,18 +139,3 @@ class Distill:
         """What the manifest says of the teacher."""
         truncated = {name: found.truncated() for name, found in taught.items()}
         return {"made_by": content(self.teacher), "dim": dim, "truncated": truncated}
-
-
-def _texts(batch: Batch) -> dict[str, list[str]]:
-    """A batch's texts by side, in the order of the teacher's vectors."""
-    documents = [document for row in batch.documents for document in row]
-    sides = {"query": batch.queries if batch.queries[0] else [], "document": documents}
-    return {side: texts for side, texts in sides.items() if texts}
-
-
-def _show(batch: Batch, model: Dense) -> None:
-    """One decoded example of each side, so that prompts and lengths can be seen."""
-    for side, texts in _texts(batch).items():
-        ids = model.tokenizer(texts[:1], side, batch.prompts.get(side)).ids[0]
-        shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
-        log.info("%s of %d tokens: %s", side, len(ids), shown)

@@ -102,11 +102,17 @@ def answers(texts: Texts, device: torch.device) -> tuple[Tensor, tuple[Tensor, T
     return positives.to(device), (known[0].to(device), known[1].to(device))
 
 
+def texts_by_side(batch: Batch) -> dict[str, list[str]]:
+    """All texts of a batch, of the sides that it has: rows may be texts without a query."""
+    documents = [document for row in batch.documents for document in row]
+    sides = {"query": batch.queries if batch.queries[0] else [], "document": documents}
+    return {side: texts for side, texts in sides.items() if texts}
+
+
 def show(batch: Batch, model: Dense | ColBERT) -> None:
     """Log one decoded example of each side, so that prompts and lengths can be seen."""
-    for side, text in (("query", batch.queries[0]), ("document", batch.documents[0][0])):
-        prompt = batch.prompts.get(side)
-        ids = model.tokenizer([text], side, prompt).ids[0]
+    for side, texts in texts_by_side(batch).items():
+        ids = model.tokenizer(texts[:1], side, batch.prompts.get(side)).ids[0]
         shown = textwrap.shorten(model.tokenizer.inner.decode(ids), 240, placeholder=" …")
         log.info("%s of %d tokens: %s", side, len(ids), shown)
 

@@ -1,0 +1,103 @@
+"""Latent terms: what a frozen encoder's token vectors are made of, counted like words.
+
+Clavié et al., "Latent Terms" (https://arxiv.org/abs/2605.29384): a sparse autoencoder takes each
+token's last hidden state apart, and a text's terms are the latents of its tokens, added up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from trivet.core.errors import ArtifactError
+from trivet.core.files import read_json
+from trivet.core.ragged import Ragged, concatenate
+from trivet.models.layout import load_dense, save_dense, write_plain
+from trivet.models.packed import hidden_states, micro_batches
+from trivet.models.sae import TopK
+from trivet.models.tokens import Tokenizer
+
+Pooling = Literal["sum", "max"]
+FOLDER = "sae"
+
+
+class Latent(nn.Module):
+    """An encoder and the autoencoder of its hidden states."""
+
+    def __init__(self, encoder: Any, sae: TopK, tokenizer: Tokenizer, budget: int = 8192) -> None:
+        """`budget`: tokens per micro-batch."""
+        super().__init__()
+        self.encoder, self.sae, self.tokenizer, self.budget = encoder, sae, tokenizer, budget
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of terms."""
+        return self.sae.latents
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def hidden(self, tokens: Ragged) -> Tensor:
+        """Last hidden states of one micro-batch's tokens, (T, D) in fp32."""
+        (states,) = hidden_states(self.encoder, tokens, pad=self.tokenizer.pad)
+        return states.float()
+
+    def forward(self, tokens: Ragged, pooling: Pooling = "sum") -> Ragged:
+        """Of N texts their terms and what they weigh, (terms, 2), ascending, in the order given."""
+        groups = micro_batches(self.encoder, tokens.lengths, self.budget)
+        parts = [self._terms(tokens.select(group).to(self.device), pooling) for group in groups]
+        if not parts:
+            return Ragged(torch.empty(0, 2), tokens.offsets)
+        return concatenate(parts).select(torch.argsort(torch.cat(groups)))
+
+    def _terms(self, tokens: Ragged, pooling: Pooling) -> Ragged:
+        latents, weights = self.sae.encode(self.hidden(tokens))
+        device = latents.device
+        owners = torch.repeat_interleave(tokens.lengths.to(device))  # (T,)
+        kept = ~(weights <= 0)  # what is no number is kept, to be noticed
+        keys = (owners[:, None] * self.vocabulary + latents)[kept]
+        found, places = keys.unique(return_inverse=True)
+        summed = torch.zeros(len(found), device=device).scatter_reduce_(
+            0, places, weights[kept].float(), "amax" if pooling == "max" else "sum"
+        )
+        counts = (found // self.vocabulary).bincount(minlength=len(tokens))
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        terms = (found % self.vocabulary).float()  # below 2^24, so exact
+        return Ragged(torch.stack([terms, summed], 1).cpu(), offsets.cpu())
+
+
+def save_latent(model: Latent, folder: Path) -> None:
+    """Write the autoencoder, and beside it the encoder that it belongs to, as a dense model."""
+    from safetensors.torch import save_file
+
+    from trivet.models.dense import Dense
+
+    save_dense(Dense(model.encoder, model.tokenizer), folder)
+    (folder / FOLDER).mkdir()
+    tensors = {name: value.contiguous() for name, value in model.sae.state_dict().items()}
+    save_file(tensors, folder / FOLDER / "model.safetensors")
+    shape = {"kind": "topk", "dim": model.sae.decoder.shape[1], "latents": model.sae.latents}
+    write_plain(folder / FOLDER / "config.json", {**shape, "k": model.sae.k})
+
+
+def load_latent(folder: Path) -> Latent:
+    """Read what `save_latent` wrote."""
+    from safetensors.torch import load_file
+
+    path = folder / FOLDER / "config.json"
+    if not path.is_file():
+        fix = "Give what stage sae made"
+        raise ArtifactError("holds no sparse autoencoder", where=str(folder), fix=fix)
+    dense = load_dense(folder)
+    config = cast("dict[str, Any]", read_json(path))
+    sae = TopK(int(config["dim"]), int(config["latents"]), int(config["k"]))
+    sae.load_state_dict(load_file(folder / FOLDER / "model.safetensors"))
+    if sae.decoder.shape[1] != dense.dim:
+        what = f"its autoencoder takes {sae.decoder.shape[1]} dimensions, its encoder has"
+        raise ArtifactError(f"{what} {dense.dim}", where=str(folder))
+    return Latent(dense.encoder, sae, dense.tokenizer)

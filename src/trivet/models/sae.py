@@ -1,0 +1,71 @@
+"""A sparse autoencoder: a vector as the sum of a few out of many directions.
+
+Top-K in the form of Gao et al., "Scaling and evaluating sparse autoencoders"
+(https://arxiv.org/abs/2406.04093): the k directions with the largest products are kept, and a
+product that is not above 0 counts as 0. Rebuilding a vector reads only the rows of its own k
+directions, and so do the gradients: nothing as wide as the dictionary is held for the way back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trivet.core.errors import ConfigError
+
+_HELD = 1 << 26  # products held at once, vectors times directions
+
+
+class Active(NamedTuple):
+    """What a vector is made of."""
+
+    latents: Tensor  # (T, k) which directions
+    weights: Tensor  # (T, k) how much of each, 0 or above
+
+
+class TopK(nn.Module):
+    """A dictionary of directions, k of which make up a vector."""
+
+    def __init__(self, dim: int, latents: int, k: int) -> None:
+        """`latents` directions in `dim` dimensions."""
+        super().__init__()
+        if not 1 <= k <= latents:
+            raise ConfigError(f"must lie between 1 and the {latents} latents", where="k")
+        self.k = k
+        self.decoder = nn.Parameter(torch.empty(latents, dim))  # a row a direction
+        self.encoder = nn.Parameter(torch.empty(latents, dim))
+        self.center = nn.Parameter(torch.zeros(dim))
+
+    def draw(self, seed: int) -> None:
+        """Draw the decoder; the encoder begins as its transpose."""
+        generator = torch.Generator().manual_seed(seed)
+        # fan-in of a map from latents to dimensions, as Kaiming et al. count it
+        nn.init.kaiming_uniform_(self.decoder.data.T, generator=generator)
+        self.encoder.data.copy_(self.decoder.data)
+
+    @property
+    def latents(self) -> int:
+        """How many directions there are."""
+        return len(self.decoder)
+
+    def encode(self, vectors: Tensor) -> Active:
+        """The k largest products of each of T vectors, (T, D), with their gradient."""
+        centred = vectors - self.center
+        step = max(1, _HELD // self.latents)
+        with torch.no_grad():
+            parts = [
+                (part @ self.encoder.T).topk(self.k, dim=1).indices for part in centred.split(step)
+            ]
+            chosen = torch.cat(parts) if parts else torch.empty(0, self.k, dtype=torch.int64)
+        rows = F.embedding(chosen, self.encoder)  # (T, k, D)
+        return Active(chosen, torch.einsum("td,tkd->tk", centred, rows).relu())
+
+    def decode(self, active: Active) -> Tensor:
+        """The vectors that these directions make, (T, D)."""
+        summed = F.embedding_bag(
+            active.latents, self.decoder, per_sample_weights=active.weights, mode="sum"
+        )
+        return summed + self.center

@@ -1,0 +1,220 @@
+"""Latent terms against sums over tokens and textbook BM25."""
+
+from __future__ import annotations
+
+import math
+
+import bm25s
+import numpy as np
+import pytest
+import torch
+
+from trivet.core.errors import ArtifactError, ConfigError, TrivetError
+from trivet.core.machine import Machine
+from trivet.core.places import asset
+from trivet.core.ragged import Ragged
+from trivet.core.records import Corpus
+from trivet.models.backbone import Fresh
+from trivet.models.dense import Dense
+from trivet.models.latent import Latent as Model
+from trivet.models.latent import load_latent, save_latent
+from trivet.models.layout import save_dense
+from trivet.models.loading import load_tokenizer
+from trivet.models.sae import TopK
+from trivet.models.tokens import Tokenizer
+from trivet.retrieval.latent import Latent
+from trivet.retrieval.protocol import Adaptable, Retriever
+
+SHAPE = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "initializer_range": 0.5,
+}
+DOCUMENTS = ["red apples", "a green field of green grass", "blue", "the sea is blue and deep", ""]
+QUERIES = ["green apples", "deep blue sea"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    encoder, _ = Fresh(SHAPE, seed=0).load()
+    inner = load_tokenizer(asset("tokenizers/bert-base-uncased"))
+    tokenizer = Tokenizer(
+        inner,
+        prompts={"query": "", "document": ""},
+        lengths={"query": 16, "document": 16},
+        limit=32,
+    )
+    sae = TopK(16, 40, 3)
+    sae.draw(0)
+    return Model(encoder, sae, tokenizer).eval()
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    place = tmp_path_factory.mktemp("latent")
+    save_latent(model, place)
+    return place
+
+
+@torch.inference_mode()
+def terms(model, text, side, pooling="sum"):
+    """{latent: weight}, a token at a time."""
+    ids = model.tokenizer([text], side).ids
+    found = {}
+    for vector in model.hidden(ids):
+        products = model.sae.encoder @ (vector - model.sae.center)
+        for latent in products.topk(3).indices.tolist():
+            weight = max(0.0, float(products[latent]))
+            if weight:
+                old = found.get(latent, 0.0)
+                found[latent] = old + weight if pooling == "sum" else max(old, weight)
+    return found
+
+
+def scaled(weight, scale):
+    return {
+        "root": math.sqrt(weight),
+        "log": math.log1p(weight),
+        "none": weight,
+        "binary": 1.0,
+        "counts": float(round(weight)),
+    }[scale]
+
+
+def bm25(queries, documents, k1, b, idf):
+    """Scores (Q, N) from {latent: weight} each; robertson counts what is below 0 as 0."""
+    count = len(documents)
+    lengths = [sum(document.values()) for document in documents]
+    out = np.zeros((len(queries), count))
+    for i, query in enumerate(queries):
+        for latent, asked in query.items():
+            n = sum(document.get(latent, 0) > 0 for document in documents)
+            ratio = (count - n + 0.5) / (n + 0.5)
+            rarity = math.log(1 + ratio) if idf == "lucene" else max(0.0, math.log(ratio))
+            for j, document in enumerate(documents):
+                weight = document.get(latent, 0.0)
+                norm = k1 * (1 - b + b * lengths[j] / (sum(lengths) / count))
+                out[i, j] += asked * rarity * weight / max(weight + norm, 1e-12)
+    return out
+
+
+def searched(folder, documents=DOCUMENTS, queries=QUERIES, **options):
+    """Scores (Q, N), 0 where a document was not found."""
+    made = Latent(str(folder), machine=Machine("cpu"), **options)
+    ids = [f"d{i}" for i in range(len(documents))]
+    made.index(Corpus(ids, [""] * len(documents), list(documents)))
+    ranking = made.search([f"q{i}" for i in range(len(queries))], queries, len(documents))
+    out = np.zeros((len(queries), len(documents)))
+    for i, (rows, values) in enumerate(zip(ranking.rows, ranking.scores, strict=True)):
+        out[i, rows[rows >= 0]] = values[rows >= 0]
+    return out, made
+
+
+@pytest.mark.parametrize("pooling", ["sum", "max"])
+@pytest.mark.parametrize("scale", ["root", "log", "none", "binary", "counts"])
+@pytest.mark.parametrize("idf", ["robertson", "lucene"])
+def test_scores_are_those_of_the_formula(model, folder, pooling, scale, idf):
+    def weighed(text, side):
+        found = terms(model, text, side, pooling)
+        return {latent: scaled(weight, scale) for latent, weight in found.items()}
+
+    bags = {
+        side: [weighed(text, side) for text in texts]
+        for side, texts in (("query", QUERIES), ("document", DOCUMENTS))
+    }
+    wanted = bm25(bags["query"], bags["document"], 2.0, 0.6, idf)
+    found, _ = searched(folder, pooling=pooling, scale=scale, idf=idf, k1=2.0, b=0.6)
+    assert wanted.max() > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("idf", ["robertson", "lucene"])
+def test_integer_counts_score_as_bm25s_scores_words(model, folder, idf):
+    """A query's weights are counts, too, so each of its terms is asked for as often."""
+    counts = {
+        side: [{t: round(w) for t, w in terms(model, text, side).items()} for text in texts]
+        for side, texts in (("query", QUERIES), ("document", DOCUMENTS))
+    }
+    words = [[str(t) for t, n in bag.items() for _ in range(n)] for bag in counts["document"]]
+    scorer = bm25s.BM25(method=idf, k1=1.5, b=0.75)
+    scorer.index(words, show_progress=False)
+    known = {word for text in words for word in text}
+    wanted = np.zeros((len(QUERIES), len(DOCUMENTS)))
+    for i, bag in enumerate(counts["query"]):
+        for latent, asked in bag.items():
+            if asked and str(latent) in known:
+                wanted[i] += asked * scorer.get_scores([str(latent)])
+    found, _ = searched(folder, scale="counts", idf=idf, k1=1.5, b=0.75)
+    assert wanted.max() > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_terms_do_not_depend_on_what_else_is_encoded(model):
+    tokens = model.tokenizer(DOCUMENTS, "document").ids
+    together = model(tokens)
+    for i, text in enumerate(DOCUMENTS):
+        alone = model(tokens.select(torch.tensor([i])))[0]
+        torch.testing.assert_close(together[i], alone, rtol=1e-4, atol=1e-5)
+        wanted = terms(model, text, "document")
+        assert {int(t): pytest.approx(float(w), rel=1e-4) for t, w in alone} == wanted
+        assert alone[:, 0].tolist() == sorted(alone[:, 0].tolist())
+
+
+def test_only_the_heaviest_terms_are_kept(model, folder):
+    _, made = searched(folder, top_terms={"document": 2, "query": 1})
+    facts = made.describe()
+    assert facts["document_terms"] <= 2 and facts["query_terms"] == 1
+    assert facts["kind"] == "latent" and (facts["k1"], facts["b"]) == (8.0, 0.7)
+    assert isinstance(made, Retriever) and isinstance(made, Adaptable)
+
+
+def test_what_is_saved_is_what_is_loaded(model, folder):
+    tokens = model.tokenizer(DOCUMENTS, "document").ids
+    torch.testing.assert_close(load_latent(folder)(tokens).values, model(tokens).values)
+
+
+def test_a_document_that_activates_nothing_is_never_found(model, tmp_path):
+    mute = Model(model.encoder, TopK(16, 40, 3), model.tokenizer).eval()
+    mute.sae.encoder.data.zero_()
+    mute.sae.decoder.data.zero_()
+    save_latent(mute, tmp_path)
+    found, made = searched(tmp_path)
+    assert not found.any() and made.describe()["document_terms"] == 0
+
+
+def test_vectors_that_are_no_numbers_end_with_one_line(model, tmp_path):
+    broken = Model(model.encoder, TopK(16, 40, 3), model.tokenizer).eval()
+    broken.sae.draw(0)
+    broken.sae.center.data.fill_(float("nan"))
+    save_latent(broken, tmp_path)
+    with pytest.raises(TrivetError, match="no number"):
+        searched(tmp_path)
+
+
+def test_a_model_without_an_autoencoder_is_refused(model, tmp_path):
+    save_dense(Dense(model.encoder, model.tokenizer), tmp_path)
+    with pytest.raises(ArtifactError, match="no sparse autoencoder"):
+        load_latent(tmp_path)
+
+
+def test_an_autoencoder_of_another_encoder_is_refused(model, tmp_path):
+    sae = TopK(8, 40, 3)
+    sae.draw(0)
+    save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path)
+    with pytest.raises(ArtifactError, match="8 dimensions"):
+        load_latent(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}}])
+def test_settings_that_make_no_formula_are_refused(folder, options):
+    with pytest.raises(ConfigError):
+        Latent(str(folder), **options)
+
+
+def test_no_texts_have_no_terms(model):
+    assert model(Ragged.of([])).values.shape == (0, 2)

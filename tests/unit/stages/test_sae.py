@@ -1,0 +1,120 @@
+"""Training a sparse autoencoder of a tiny frozen encoder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from trivet.core.artifact import Store
+from trivet.core.errors import ConfigError, Interrupted
+from trivet.core.machine import Machine
+from trivet.core.run import Run, Work
+from trivet.core.tracker import Jsonl
+from trivet.data.columns import Columns
+from trivet.data.mixture import Mixture
+from trivet.data.sources import Source
+from trivet.models.backbone import Fresh
+from trivet.models.latent import load_latent
+from trivet.models.layout import load_dense
+from trivet.optim.adamw import AdamW
+from trivet.optim.schedule import Schedule
+from trivet.stages.sae import Sae
+from trivet.stages.start import Lengths, Start
+from trivet.training import callbacks
+from trivet.training.settings import Fit
+
+WORDS = ["red", "green", "blue", "black", "white", "brown", "grey", "pink"]
+SHAPE = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "initializer_range": 0.3,
+}
+
+
+def work(tmp_path, stage, resume="auto"):
+    run = Run(tmp_path, "run", {}, Store(tmp_path / "store"), tmp_path / "cache", Machine("cpu"),
+              Jsonl(), resume)  # fmt: skip
+    return Work(run, stage, stage[0] * 64, {})
+
+
+@pytest.fixture
+def parent(tmp_path):
+    stage = Start(backbone=Fresh(SHAPE, seed=0), lengths=Lengths(8, 16))
+    return stage.run(None, work(tmp_path, "start"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    lines = [{"text": f"{a} and {b}"} for a in WORDS for b in WORDS]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    source = Source("words", Columns(text="text"), path=str(path))
+    return Mixture([source], epochs=4)
+
+
+def stage(data, **options):
+    fit = Fit(batch=16, precision="fp32", log_every=1, save_every=4)
+    return Sae(data=data, optim=AdamW(lr=1e-2, schedule=Schedule("constant")), fit=fit, latents=64,
+               k=4, **options)  # fmt: skip
+
+
+def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data):
+    place = work(tmp_path, "sae")
+    made = stage(data).run(parent, place)
+    losses = [json.loads(x)["loss"] for x in place.metrics.read_text("utf-8").splitlines()]
+    assert losses[-1] < 0.5 * losses[0]
+    facts = made.manifest["sae"]
+    assert facts["fvu"] < 0.5 and facts["cosine"] > 0.7 and 0 < facts["l0"] <= 4
+    assert 0 < facts["alive"] <= 1 and facts["tokens"] > 64
+    assert made.manifest["trained_on"] == ["words"]
+    before, after = load_dense(parent.path).encoder, load_latent(made.path).encoder
+    for name, weight in before.state_dict().items():
+        assert torch.equal(weight, after.state_dict()[name]), name
+
+
+def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
+    made = stage(data).run(parent, work(tmp_path, "sae"))
+    model = load_latent(made.path).eval()
+    texts = [f"{a} and {b}" for a in WORDS for b in WORDS]  # as often as each epoch has them
+    with torch.inference_mode():
+        hidden = model.hidden(model.tokenizer(texts, "document").ids).double()
+        rebuilt = model.sae.decode(model.sae.encode(hidden.float())).double()
+    wanted = (hidden - rebuilt).square().sum() / (hidden - hidden.mean(0)).square().sum()
+    assert made.manifest["sae"]["fvu"] == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, parent, data, monkeypatch):
+    whole = stage(data).run(parent, work(tmp_path / "whole", "sae"))
+    done = callbacks.Steps.on_step_end
+
+    def stop(self, args, state, control, **options):
+        out = done(self, args, state, control, **options)
+        if state.global_step == 5:
+            raise Interrupted("stopped", signal=15)
+        return out
+
+    monkeypatch.setattr(callbacks.Steps, "on_step_end", stop)
+    with pytest.raises(Interrupted):
+        stage(data).run(parent, work(tmp_path / "cut", "sae"))
+    monkeypatch.undo()
+    made = stage(data).run(parent, work(tmp_path / "cut", "sae"))
+    for name, weight in load_latent(whole.path).sae.state_dict().items():
+        assert torch.equal(weight, load_latent(made.path).sae.state_dict()[name]), name
+
+
+def test_more_latents_a_token_than_there_are_is_refused(data):
+    with pytest.raises(ConfigError, match="64 latents") as caught:
+        stage(data).__class__(data=data, optim=AdamW(lr=1e-2, schedule=Schedule("constant")),
+                              fit=Fit(batch=16, precision="fp32"), latents=64, k=65)  # fmt: skip
+    assert caught.value.where == "k"
+
+
+def test_without_a_model_there_is_nothing_to_take_apart(data):
+    with pytest.raises(ConfigError, match="no model"):
+        stage(data).accept(has_parent=False)
