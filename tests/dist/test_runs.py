@@ -156,3 +156,10 @@ def test_a_run_split_over_ranks_is_finished_by_one_that_holds_all(one, tmp_path)
     assert artifact.key == one[0].key
     for mine, others in zip(metrics(tmp_path), one[1], strict=True):
         assert mine == pytest.approx(others, abs=1e-4)
+
+
+def test_what_is_wrong_with_a_config_is_said_once(tmp_path):
+    process = started(tmp_path, 2, steps=0)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 2
+    assert output.count("must be at least 1") == 1 and "Traceback" not in output

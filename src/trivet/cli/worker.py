@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
-from trivet.core.errors import TrivetError
+from trivet.core.errors import ConfigError, TrivetError
 from trivet.sweep.launch import LOST, Nodes, die_with_parent, launch
+
+_PATIENCE = 3.0  # seconds; the first rank says the same of a config, and then this one is ended
 
 
 def main() -> int:
@@ -35,6 +38,8 @@ def main() -> int:
     try:
         carry_out(read_json(Path(sys.argv[1])))
     except (TrivetError, OSError) as error:
+        if isinstance(error, ConfigError) and os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(_PATIENCE)
         print(f"trivet: rank {os.environ.get('RANK', '0')}: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, TrivetError) else 2
     except RuntimeError as error:
