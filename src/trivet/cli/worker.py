@@ -15,7 +15,7 @@ from pathlib import Path
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.sweep.launch import LOST, Nodes, die_with_parent, launch
 
-_PATIENCE = 3.0  # seconds; the first rank says the same of a config, and then this one is ended
+_PATIENCE = 20.0  # seconds; the first rank says the same of a config, and then this one is ended
 
 
 def main() -> int:
