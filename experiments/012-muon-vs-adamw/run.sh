@@ -1,5 +1,5 @@
 #!/bin/bash
-# Two optimisers at their best rates, five seeds: DATA=FOLDER experiments/012-muon-vs-adamw/run.sh
+# Two optimisers at their best rates, three seeds: DATA=FOLDER experiments/012-muon-vs-adamw/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/late.sh

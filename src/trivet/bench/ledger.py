@@ -107,7 +107,7 @@ class Ledger:
         }
         folder = self.path.parent
         (folder / "per_query").mkdir(parents=True, exist_ok=True)
-        write_json(folder / row["per_query"], scores)
+        write_json(folder / row["per_query"], scores, indent=None)
         write_ranking(folder / row["ranking"], result.ranking, row["id"])
 
     def append(self, row: dict[str, Any]) -> None:

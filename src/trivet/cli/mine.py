@@ -87,7 +87,7 @@ def _composed(flags: argparse.Namespace, command: str) -> Mine:
         if "data" in config:
             fix = "Leave one of them out"
             raise ConfigError("--pairs and data= are two choices", where="--pairs", fix=fix)
-        config["data"] = {"sources": [_source(flags)]}
+        config["data"] = {"sources": [_source(flags, command)]}
     elif "data" not in config:
         fix = "Say --pairs FOLDER_OR_FILE, or data=NAME (see --help)"
         raise ConfigError(f"there is nothing to {command}", where=f"trivet {command}", fix=fix)
@@ -103,7 +103,7 @@ def _composed(flags: argparse.Namespace, command: str) -> Mine:
     return build(config)
 
 
-def _source(flags: argparse.Namespace) -> dict[str, Any]:
+def _source(flags: argparse.Namespace, command: str) -> dict[str, Any]:
     """The source that --pairs names."""
     from trivet.core.beir import has_corpus
 
@@ -115,8 +115,21 @@ def _source(flags: argparse.Namespace) -> dict[str, Any]:
     if has_corpus(path):
         split = flags.split or "train"
         return {"name": f"{path.resolve().name}-{split}", "beir": str(path), "split": split}
-    columns = {"query": "query", "positive": "positive"}
-    return {"name": path.resolve().name.split(".")[0], "path": str(path), "columns": columns}
+    name = path.resolve().name.split(".")[0]
+    return {"name": name, "path": str(path), "columns": _columns(path, command)}
+
+
+def _columns(path: Path, command: str) -> dict[str, Any]:
+    """Pairs; what is to be scored may have negatives, or be tuples, as its first row says."""
+    from trivet.core.tables import rows
+
+    row: dict[str, Any] = {}
+    if command == "score" and path.is_file():
+        row = next((row for _, row in rows(path)), row)
+    if "positive" not in row and "documents" in row:
+        return {"query": "query", "documents": "documents"}
+    negatives = {"negatives": ["negatives"]} if "negatives" in row else {}
+    return {"query": "query", "positive": "positive", **negatives}
 
 
 def _mined(path: Path) -> dict[str, Any]:

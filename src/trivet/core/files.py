@@ -26,10 +26,10 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
         os.fsync(stream.fileno())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Write a JSON file whole: aside first, then renamed over the old one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=indent, sort_keys=True, allow_nan=False) + "\n"
     write_bytes(aside, text.encode())
     aside.replace(path)
     sync_folder(path.parent)

@@ -42,12 +42,22 @@ def _build_union(node: object, options: tuple[Any, ...], path: str) -> Any:
     rest = [option for option in options if option is not type(None)]
     if len(rest) == 1:
         return build(node, rest[0], path)
+    named = [option for option in rest if _names(node, option, path)]
+    if len(named) == 1:  # what is wrong with it is worth knowing
+        return build(node, named[0], path)
     for option in rest:
         try:
             return build(node, option, path)
         except ConfigError:
             continue
     raise _wrong_type(node, Union[options], path)  # noqa: UP007
+
+
+def _names(node: object, option: Any, path: str) -> bool:
+    """Whether a node says by its _target_ that it is this option."""
+    if not isinstance(node, Mapping) or TARGET not in node or not isinstance(option, type):
+        return False
+    return _fits(_locate(typing.cast("Any", node)[TARGET], path), option)
 
 
 def _build_mapping(node: Mapping[str, object], expected: Any, path: str) -> Any:

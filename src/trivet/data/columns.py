@@ -139,7 +139,10 @@ _IDS = (_identifier, _id)
 def _score(value: Any) -> float:
     if isinstance(value, bool):
         raise DataError("a score is bool, not a number")
-    score = float(value)
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"a score is {value!r}, not a number") from None
     if not abs(score) <= _LARGEST:  # nor is nan
         raise DataError(f"a score is not a finite number of 32 bits ({value})")
     return score

@@ -16,7 +16,7 @@ from trivet.core.hub import hub_model
 from trivet.core.places import asset
 from trivet.core.schema import unkeyed
 from trivet.models.attention import NAME as ATTENTION
-from trivet.models.loading import load_encoder, load_tokenizer, without_pooler
+from trivet.models.loading import load_both, load_tokenizer, without_pooler
 
 
 @runtime_checkable
@@ -80,11 +80,10 @@ class Pretrained:
 
     def load(self) -> tuple[Any, PreTrainedTokenizerBase]:
         """Read the encoder and keep its first layers."""
-        folder = self.folder()
-        encoder = load_encoder(folder)
+        encoder, tokenizer = load_both(self.folder())
         if self.layers is not None:
             keep_layers(encoder, self.layers)
-        return encoder, load_tokenizer(folder)
+        return encoder, tokenizer
 
 
 @dataclass

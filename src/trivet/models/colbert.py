@@ -7,6 +7,7 @@ there is no padding to score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -78,6 +79,13 @@ class ColBERT(nn.Module):
         if side == "document" and self.skip:
             keep = (~torch.isin(ids, torch.tensor(self.skip, device=ids.device))).to(ids.dtype)
         return Ragged(torch.stack([ids, torch.ones_like(ids), keep], -1), tokens.offsets)
+
+    def empty(self, texts: Sequence[str], side: str) -> list[bool]:
+        """Which texts have no token of their own that gets a vector."""
+        plain = [text.lower() if self.tokenizer.lower else text for text in texts]
+        skip = set(self.skip) if side == "document" else set[int]()
+        rows = self.tokenizer.words(plain)
+        return [skip.issuperset(row) for row in rows]
 
     def vectors(self, marked: Ragged) -> Ragged:
         """Vectors of texts that `marked` made, of both sides at once or of one, in their order."""

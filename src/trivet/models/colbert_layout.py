@@ -22,7 +22,7 @@ from trivet.models.layout import (
     save_encoder,
     write_plain,
 )
-from trivet.models.loading import load_encoder, load_tokenizer
+from trivet.models.loading import load_both
 from trivet.models.tokens import Tokenizer
 
 _SIDES = ("query", "document")
@@ -78,7 +78,7 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
         fix = "A dense model is searched with --retriever dense"
         raise ArtifactError("has no head: no Dense module", where=str(folder), fix=fix)
     inside = folder / str(modules[0]["path"])
-    encoder, inner = load_encoder(inside), load_tokenizer(inside)
+    encoder, inner = load_both(inside)
     paths = [
         str(m["path"]) for m, name in zip(modules, names, strict=True) if name in ("Dense", "Gated")
     ]

@@ -13,7 +13,7 @@ from typing import Any, cast
 from trivet.core.errors import ArtifactError, nearest
 from trivet.core.files import read_json, write_json
 from trivet.models.dense import Dense, Pooling
-from trivet.models.loading import load_encoder, load_tokenizer
+from trivet.models.loading import load_both
 from trivet.models.tokens import Tokenizer
 
 EXTRA = "trivet.json"
@@ -100,7 +100,7 @@ def load_dense(folder: Path, *, budget: int = 16384) -> Dense:
     pooling = _read_pooling(folder / str(modules[1]["path"]) / "config.json")
     settings = read_optional(folder / "config_sentence_transformers.json")
     similarity = settings.get("similarity_fn_name") or "cosine"
-    encoder, inner_tokenizer = load_encoder(inner), load_tokenizer(inner)
+    encoder, inner_tokenizer = load_both(inner)
     reading = read_optional(inner / "sentence_bert_config.json")
     longest = reading.get("max_seq_length")
     limit = min(int(longest or position_limit(encoder)), position_limit(encoder))

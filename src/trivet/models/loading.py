@@ -113,6 +113,21 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def load_both(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
+    """An encoder and the tokenizer beside it, which must have no token that the other lacks."""
+    encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
+    refuse_foreign(tokenizer, int(encoder.get_input_embeddings().num_embeddings), str(folder))
+    return encoder, tokenizer
+
+
+def refuse_foreign(tokenizer: Any, vocabulary: int, where: str) -> None:
+    """Refuse a tokenizer with tokens that an encoder has no row for: it is another's."""
+    if len(tokenizer) > vocabulary:
+        what = f"its tokenizer has {len(tokenizer)} tokens, its encoder {vocabulary}"
+        fix = "Give it the tokenizer that it was trained with"
+        raise ArtifactError(what, where=where, fix=fix)
+
+
 def vocabulary_files(folder: Path) -> list[Path]:
     """The files that a folder's tokenizer is made from: one in full, or what came before it."""
     whole = folder / "tokenizer.json"

@@ -15,6 +15,7 @@ import torch
 
 from trivet.core.errors import ArtifactError
 from trivet.core.ragged import Ragged
+from trivet.models.loading import refuse_foreign
 from trivet.models.tokens import Tokens
 
 
@@ -70,10 +71,7 @@ class PairTokenizer:
 
 def check_pairs(inner: Any, vocabulary: int, where: str) -> None:
     """Refuse a tokenizer that is not the encoder's, or does not tell a query from a document."""
-    if len(inner) > vocabulary:
-        what = f"its tokenizer has {len(inner)} tokens, its encoder {vocabulary}"
-        fix = "Give it the tokenizer that it was trained with"
-        raise ArtifactError(what, where=where, fix=fix)
+    refuse_foreign(inner, vocabulary, where)
     sides = inner.backend_tokenizer.encode("a", "b").sequence_ids
     if 0 not in sides or None not in sides[sides.index(0) : sides.index(1)]:
         what = "its tokenizer puts nothing between a query and a document"

@@ -89,6 +89,9 @@ class FeedForward:
     def make(self, inner: int) -> nn.Sequential:
         """The layers, for an encoder of `inner` dimensions."""
         between = self.widths or [round(inner * self.factor)] * (self.depth - 1)
+        if any(size < 1 for size in between):
+            what = f"{self.factor:g} of the encoder's {inner} dimensions is less than one"
+            raise ConfigError(what, where="head.factor", fix="Set head.factor=2")
         if self.dim > inner:
             what = f"{self.dim} dimensions are more than the encoder's {inner}"
             raise ConfigError(what, where="head.dim", fix=f"Take at most {inner}")

@@ -77,6 +77,15 @@ class Tokenizer:
         rows = [torch.tensor(ids, dtype=torch.int64) for ids in found]
         return Tokens(Ragged.of(rows), truncated)
 
+    def words(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of texts alone: neither cut nor with anything around them."""
+        with self._lock:
+            backend = self.inner.backend_tokenizer
+            backend.no_truncation()
+            backend.no_padding()
+            found = backend.encode_batch(list(texts), add_special_tokens=False)
+        return [row.ids for row in found]
+
     def spans(self, text: str, side: str) -> list[tuple[int, int]]:
         """Where each token of a text's row stands in prompt and text together.
 

@@ -24,7 +24,7 @@ from trivet.data.mixture import Mixture
 from trivet.data.table import Table
 from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
-from trivet.models.heads import Projection, one_map, refuse_gates
+from trivet.models.heads import Projection, folded, one_map, refuse_gates
 from trivet.models.layout import load_dense
 from trivet.models.lengths import read_longer
 from trivet.models.projections import TokenHead, draw
@@ -35,6 +35,7 @@ from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, show
 from trivet.stages.late import Bags, Term, judge, preparer
 from trivet.stages.lineage import lineage
+from trivet.stages.pair_check import check_texts
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
@@ -65,11 +66,13 @@ class Colbert:
     markers: dict[str, str] | None = field(
         default_factory=lambda: {"query": "[Q] ", "document": "[D] "}
     )
-    """A token of its own for each side, put after the first one; null is none."""
-    expansion: Expansion = "none"
-    """Whether queries are filled up with mask tokens (`mask`), which others see (`mask_attend`)."""
-    skip: Literal["none", "punctuation"] | list[str] = "none"
-    """Document tokens that get no vector: none, punctuation, or a list."""
+    """A token of its own for each side, put after the first one; null is none, and of a ColBERT
+    parent its own, which others than these cannot replace."""
+    expansion: Expansion | None = None
+    """Whether queries are filled up with mask tokens (`mask`), which others see (`mask_attend`);
+    null stays as a ColBERT parent has it, and is none for a new one."""
+    skip: Literal["none", "punctuation"] | list[str] | None = None
+    """Document tokens that get no vector: none, punctuation, or a list; null as above."""
     plain: bool = True
     """Whether it must load in PyLate where trivet is not installed: a head with gates does not."""
     fold: bool = False
@@ -88,6 +91,9 @@ class Colbert:
         check_sides(self.lengths, self.prompts)
         if self.markers is not None and set(self.markers) != {"query", "document"}:
             raise ConfigError("give one of query and document each, or null", where="markers")
+        for side, word in (self.markers or {}).items():
+            if not word.strip():
+                raise ConfigError("must not be blank", where=f"markers.{side}")
         self.losses = {**self.terms}
         if not self.losses:
             raise ConfigError("at least one is needed", where="losses")
@@ -111,7 +117,7 @@ class Colbert:
         model = self._model(parent.path)
         model.budget = machine.micro_tokens
         tables = [source.open(work.run.cache) for source in self.data.sources]
-        self._check(tables)
+        self._check(tables, model)
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], model)
@@ -143,17 +149,36 @@ class Colbert:
             what = "is one vector a text" if self.head is None else "is a ColBERT model already"
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
-        model = load_colbert(folder) if self.head is None else self._turned(folder)
+        model = self._kept(folder) if self.head is None else self._turned(folder)
+        layers = self._layers(model)
         if self.plain:
-            fix = "Set plain=false, or head.gated=false"
-            refuse_gates(self._layers(model), where="plain", fix=fix)
+            refuse_gates(layers, where="plain", fix="Set plain=false, or head.gated=false")
+        for layer in layers:
+            folded(layer)  # what cannot be saved is refused now, not after the training
         if self.fold:
-            one_map(self._layers(model))  # refused now, not after the training
+            one_map(layers)
         tokenizer = model.tokenizer
         tokenizer.prompts |= self.prompts
         if self.lower is not None:
             tokenizer.lower = self.lower
         read_longer(model, self.lengths)
+        return model
+
+    def _kept(self, folder: Path) -> ColBERT:
+        """A ColBERT parent, with what this stage says of it."""
+        model = load_colbert(folder)
+        inner = model.tokenizer.inner
+        own = {
+            side: str(inner.convert_ids_to_tokens(token))
+            for side, token in model.tokenizer.markers.items()
+        }
+        if self.markers is not None and own != self.markers:
+            what = f"the parent has {' and '.join(map(repr, own.values())) or 'none'}"
+            raise ConfigError(what, where="markers", fix="Set markers=null to keep them")
+        if self.expansion is not None:
+            model.expansion = self.expansion
+        if self.skip is not None:
+            model.skip = self._skipped(inner)
         return model
 
     def _turned(self, folder: Path) -> ColBERT:
@@ -164,25 +189,29 @@ class Colbert:
             with torch.random.fork_rng():
                 torch.manual_seed(derive(self.seed, "markers"))
                 dense.tokenizer.markers = add_markers(dense.encoder, inner, **self.markers)
-        words = list(string.punctuation) if self.skip == "punctuation" else self.skip
-        ids: list[int] = []
-        for word in [] if words == "none" else words:
-            ids.append(int(inner.convert_tokens_to_ids(word)))
-            if ids[-1] == inner.unk_token_id:
-                fix = "Give tokens of the vocabulary"
-                raise ConfigError(f"{word!r} is no token of the model", where="skip", fix=fix)
         return ColBERT(
             dense.encoder,
             draw(self.head, dense.dim, derive(self.seed, "head")),
             dense.tokenizer,
-            expansion=self.expansion,
-            skip=ids,
+            expansion=self.expansion or "none",
+            skip=self._skipped(inner),
         )
+
+    def _skipped(self, inner: Any) -> list[int]:
+        """The tokens that get no vector, in order."""
+        words = list(string.punctuation) if self.skip == "punctuation" else self.skip
+        ids: list[int] = []
+        for word in [] if words is None or words == "none" else words:
+            ids.append(int(inner.convert_tokens_to_ids(word)))
+            if ids[-1] == inner.unk_token_id:
+                fix = "Give tokens of the vocabulary"
+                raise ConfigError(f"{word!r} is no token of the model", where="skip", fix=fix)
+        return sorted(set(ids))
 
     def _layers(self, model: ColBERT) -> list[Projection]:
         return [cast("Projection", layer) for layer in model.head]
 
-    def _check(self, tables: list[Table]) -> None:
+    def _check(self, tables: list[Table], model: ColBERT) -> None:
         """Rows that the losses can use."""
         taught = [name for name, term in self.terms.items() if term.taught]
         for table in tables:
@@ -193,3 +222,4 @@ class Colbert:
             if table.kind == "texts":
                 fix = "Map columns to query and positive"
                 raise ConfigError(f"{table.name} holds texts, not pairs", where="data", fix=fix)
+            check_texts(table, model.empty)

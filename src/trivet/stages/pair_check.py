@@ -1,8 +1,9 @@
-"""Rows looked at before a reranker's first step: one that cannot be used ends no run half-way."""
+"""Rows looked at before the first step: one that cannot be used ends no run half-way."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -26,10 +27,11 @@ def check_rows(
     if len(table) and len(table.read(np.array([0])).documents[0]) < 2:
         fix = "Mine negatives first: trivet mine --pairs …"
         raise ConfigError(f"{table.name} has one document a query", where="data", fix=fix)
-    for start in range(0, len(table), _ROWS):
-        batch = table.read(np.arange(start, min(start + _ROWS, len(table))))
-        _check_texts(batch, tokenizer)
-        if loss is not None and batch.scores is not None:
+    check_texts(table, lambda texts, _: tokenizer.empty(texts))
+    if loss is None:
+        return
+    for batch in _batches(table):
+        if batch.scores is not None:
             unfit = loss.unfit(torch.tensor(batch.scores)).nonzero().flatten().tolist()
             if unfit:
                 scores = batch.scores[unfit[0]]
@@ -37,13 +39,25 @@ def check_rows(
                 raise DataError(what, where=batch.ids[unfit[0]], fix=loss.needs)
 
 
-def _check_texts(batch: Batch, tokenizer: PairTokenizer) -> None:
-    odd = [
-        (name, what, text)
-        for name, query, documents in zip(batch.ids, batch.queries, batch.documents, strict=True)
-        for what, text in [("query", query), *(("document", text) for text in documents)]
-        if not _PLAIN.search(text)
-    ]
-    for (name, what, text), empty in zip(odd, tokenizer.empty([t for *_, t in odd]), strict=True):
-        if empty:
-            raise DataError(f"a {what} has no token: {text[:40]!r}", where=name, fix="Leave it out")
+def check_texts(table: Table, empty: Callable[[list[str], str], list[bool]]) -> None:
+    """Refuse the first text without a token; `empty` says which of some texts of a side are so."""
+    for batch in _batches(table):
+        for side in ("query", "document"):
+            odd = [
+                (name, text)
+                for name, query, documents in zip(
+                    batch.ids, batch.queries, batch.documents, strict=True
+                )
+                for text in ([query] if side == "query" else documents)
+                if not _PLAIN.search(text)
+            ]
+            found = empty([text for _, text in odd], side) if odd else []
+            for (name, text), none in zip(odd, found, strict=True):
+                if none:
+                    what = f"a {side} has no token: {text[:40]!r}"
+                    raise DataError(what, where=name, fix="Leave it out")
+
+
+def _batches(table: Table) -> Iterator[Batch]:
+    for start in range(0, len(table), _ROWS):
+        yield table.read(np.arange(start, min(start + _ROWS, len(table))))

@@ -128,7 +128,7 @@ def fit(
             model=trained,
             args=arguments,
             callbacks=[callback],
-            optimizers=_optimizers(trained, optim, steps),
+            optimizers=_optimizers(trained, optim, steps, work.stage),
         )
         callback.trainer = trainer
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
@@ -165,8 +165,14 @@ def fit(
     return callback.facts() | {"steps_available": available}
 
 
-def _optimizers(model: nn.Module, optim: OptimizerConfig, steps: int) -> tuple[Any, LambdaLR]:
-    optimizer = optim.make(model.named_parameters())
+def _optimizers(
+    model: nn.Module, optim: OptimizerConfig, steps: int, stage: str
+) -> tuple[Any, LambdaLR]:
+    try:
+        optimizer = optim.make(model.named_parameters())
+    except ConfigError as error:
+        where = f"stages.{stage}.optim.{error.where}"
+        raise ConfigError(error.what, where=where, fix=error.fix) from None
     return optimizer, LambdaLR(optimizer, lambda step: optim.schedule.factor(step, steps))
 
 

@@ -103,6 +103,8 @@ def test_what_was_mined_is_scored_and_becomes_tuples(trivet, pairs, colbert):
     mixture = build(yaml.safe_load(out[out.index("_target_:") :]))
     assert mixture.sources[0].kind == "tuples" and len(mixture.sources[0].open()) == 30
     assert trivet(*words, "--dry-run")[1].split()[:2] == ["reuse", "animals"]
+    rows = f"{made['path']}/rows.jsonl.zst"
+    assert "90 documents of 30" in trivet("score", "--pairs", rows, *words[3:])[1]
     status, _, error = trivet("score", "--pairs", pairs, *words[3:])
     assert (status, "one document a query" in error) == (2, True)
     assert "reranker:" in trivet("score", "--help")[1]

@@ -162,6 +162,8 @@ def test_a_union_takes_what_any_side_takes():
     assert make(either=4).either == 4
     assert make(either={"low": 4}).either == Pair(4)
     assert refused(either="four").where == "stage.either"
+    named = refused(either={"_target_": here(Pair), "low": "four"})
+    assert named.where == "stage.either.low"  # of what is named, what is wrong with it
 
 
 def test_an_optional_dataclass_keeps_its_own_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -197,6 +198,37 @@ def test_a_parent_that_is_a_colbert_model_is_trained_on(tmp_path, parent):
         trained(tmp_path, parent, source, name="other", head=None)
 
 
+def test_a_colbert_parent_is_given_what_the_stage_says_and_keeps_the_rest(tmp_path, parent):
+    source = tuples(tmp_path)
+    made, _ = trained(tmp_path, parent, source, expansion="mask", skip=["red"])
+    kept = stage(source, head=None)._model(made.path)
+    assert kept.expansion == "mask" and len(kept.skip) == 1
+    given = stage(source, head=None, expansion="none", skip="punctuation")._model(made.path)
+    assert given.expansion == "none" and len(given.skip) == 32
+    other = {"query": "[A] ", "document": "[B] "}
+    with pytest.raises(ConfigError, match=r"markers: the parent has '\[Q\] ' and '\[D\] '"):
+        stage(source, head=None, markers=other)._model(made.path)
+    assert stage(source, head=None, markers=None)._model(made.path).tokenizer.markers
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ({"d": ["\u200b", "a", "b", "c"]}, r"tuples:16: a document has no token: '\\u200b'"),
+        ({"q": "\u200b"}, r"tuples:16: a query has no token: '\\u200b'"),
+        ({"d": ["a", "... !", "b", "c"]}, r"tuples:16: a document has no token: '\.\.\. !'"),
+    ],
+)
+def test_a_text_without_a_token_is_named_before_the_first_step(tmp_path, parent, row, what):
+    source = tuples(tmp_path)
+    good = {"q": "what is red?", "d": ["a", "b", "c", "d"], "s": [1.0, 0.0, 0.0, 0.0]}
+    with Path(source.path).open("a") as stream:
+        stream.write("\n" + json.dumps(good | row))
+    with pytest.raises(DataError, match=what):
+        trained(tmp_path, parent, source, skip="punctuation")
+    assert not list((tmp_path / "colbert").glob("metrics.jsonl"))
+
+
 def test_the_seed_draws_the_head_and_nothing_else_moves(tmp_path, parent):
     def weights(seed):
         return stage(tuples(tmp_path), seed=seed)._model(parent.path).state_dict()
@@ -216,6 +248,15 @@ def test_the_seed_draws_the_head_and_nothing_else_moves(tmp_path, parent):
         ({"ways": 9}, r"4 documents, not 9"),
         ({"skip": ["notatoken"]}, "'notatoken' is no token"),
         ({"markers": {"query": "[Q] "}}, "one of query and document each"),
+        ({"markers": {"query": " ", "document": "[D] "}}, r"markers\.query: must not be blank"),
+        (
+            {"head": FeedForward(dim=8, depth=2, factor=0.01)},
+            r"head\.factor: 0\.01 of .* less than one",
+        ),
+        (
+            {"head": FeedForward(8, 2, widths=[32], activation="relu", residual=True, scale=0.5)},
+            "a scaled residual beside ReLU",
+        ),
         ({"head": FeedForward(dim=64)}, "64 dimensions are more than the encoder's 32"),
         ({"head": FeedForward(dim=8, depth=2, gated=True)}, "plain: a head with gates loads"),
         ({"lengths": {"document": 999}}, "999 content tokens do not fit"),
