@@ -19,7 +19,6 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging as hf_logging
 
@@ -35,6 +34,7 @@ from trivet.optim.adamw import OptimizerConfig
 from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
 from trivet.training.meter import Meter
+from trivet.training.optimizers import optimizers
 from trivet.training.settings import Check, Fit, Prepared
 from trivet.training.shard import sharded, whole
 from trivet.training.signals import Asked, listening
@@ -128,7 +128,7 @@ def fit(
             model=trained,
             args=arguments,
             callbacks=[callback],
-            optimizers=_optimizers(trained, optim, steps, work.stage),
+            optimizers=optimizers(trained, optim, steps, work.stage),
         )
         callback.trainer = trainer
         trainer.feed = _Feed(batches, prepare, settings, start.step if start else 0)
@@ -163,17 +163,6 @@ def fit(
             fix="The same command goes on from there",
         )
     return callback.facts() | {"steps_available": available}
-
-
-def _optimizers(
-    model: nn.Module, optim: OptimizerConfig, steps: int, stage: str
-) -> tuple[Any, LambdaLR]:
-    try:
-        optimizer = optim.make(model.named_parameters())
-    except ConfigError as error:
-        where = f"stages.{stage}.optim.{error.where}"
-        raise ConfigError(error.what, where=where, fix=error.fix) from None
-    return optimizer, LambdaLR(optimizer, lambda step: optim.schedule.factor(step, steps))
 
 
 def _resume_from(work: Work) -> checkpoint.Checkpoint | None:
