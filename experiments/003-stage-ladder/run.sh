@@ -12,7 +12,7 @@ measure --model "$whole" --label all-MiniLM-L6-v2
 MINED=$(mine mixed --model "$whole")
 export MINED
 
-job dense start +exp=ladder until=start seed=1
+job dense start +exp=ladder seed_from=pretrain until=start seed=1
 jobs <<EOF
 pretrain|until=pretrain
 finetune|until=finetune
