@@ -30,4 +30,14 @@ mine() {
   trivet mine --config-dir $here data=ladder_to_mine --out "$out/$1" mine.number=1 "${@:2}" >&2
   ls -d "$out/$1"/artifacts/negatives-*/rows.jsonl.zst
 }
+# the ladder's pretrained two-layer model, to be turned, and one mined negative a row
+two_layers() {
+  local whole
+  whole=$(trivet train +exp=whole_minilm out="$out" | tail -n 1)
+  MINED=$(mine mixed --model "$whole")
+  export MINED
+  base=$(train +exp=ladder until=pretrain seed=1)
+  late="+exp=late parent=$base"
+  head=stages.colbert.head optim=stages.colbert.optim lr=stages.colbert.optim.lr
+}
 compare() { trivet compare "$@" --bench ladder --ledger "$ledger"; }

@@ -2,15 +2,9 @@
 # Four heads, five seeds: DATA=FOLDER experiments/010-projection-heads/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-# negatives as in 003, and the ladder's pretrained two-layer model to turn
 export out=${OUT:-outputs/late} retriever=colbert
 source experiments/common.sh
-whole=$(trivet train +exp=whole_minilm out="$out" | tail -n 1)
-MINED=$(mine mixed --model "$whole")
-export MINED
-base=$(train +exp=ladder until=pretrain seed=1)
-late="+exp=late parent=$base"
-head=stages.colbert.head lr=stages.colbert.optim.lr
+two_layers
 
 heads=$(cat <<EOF
 linear|$late

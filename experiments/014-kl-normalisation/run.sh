@@ -1,0 +1,28 @@
+#!/bin/bash
+# How both sides of the KL are scaled, five seeds: DATA=FOLDER experiments/014-kl-normalisation/run.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export out=${OUT:-outputs/late} retriever=colbert
+source experiments/common.sh
+two_layers
+
+# the teacher: a ColBERT model of MiniLM's size, zero-shot; it scores eight documents a query
+teacher=$(train +exp=minilm_colbert)
+whole=$(trivet train +exp=whole_minilm out="$out" | tail -n 1)
+EIGHT=$(mine eight --model "$whole" mine.number=7 data.sources.0.limit=2688)
+trivet score --pairs "$EIGHT" --out "$out/scored" reranker@mine.reranker=colbert --model "$teacher" >&2
+SCORED=$(ls -d "$out"/scored/artifacts/scores-*/rows.jsonl.zst)
+export SCORED
+taught="+exp=late_taught parent=$base" kl=stages.colbert.losses.kl.loss
+
+scales=$(cat <<END
+KL, both min-max|$taught
+KL, student min-max|$taught $kl.teacher.normalize=none
+KL, both z|$taught $kl.student.normalize=z $kl.teacher.normalize=z
+KL, none|$taught $kl.student.normalize=none $kl.teacher.normalize=none
+END
+)
+# each one's rate, on SciFact's train queries
+for rate in 3e-4 1e-3 3e-3; do sed "s/|/, $rate|$lr=$rate /" <<<"$scales"; done | work=choose seeds 0
+seeds "1 2 3 4 5" <<<"$scales"
+compare "KL, both min-max" "KL, student min-max" "KL, both z" "KL, none"
