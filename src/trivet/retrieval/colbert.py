@@ -142,11 +142,12 @@ class ColbertRetriever(Encoder[ColBERT]):
 
     def exact(self, queries: Ragged, k: int) -> Found:
         """The best k documents of each query by MaxSim with all of them."""
-        order = self._state["order"]
+        order, device = self._state["order"], self.machine.resolve()
+        queries = queries.to(device)
         best: Found | None = None
         with Progress("search", len(order), "document") as progress:
             for numbers, documents in self.documents():
-                work = partial(_scores, queries, documents)
+                work = partial(_scores, queries, documents.to(device))
                 scores, self.budget = halving(work, self.budget, "search")
                 rows = numbers.numpy()
                 places, values = topk(scores, k, order[rows])

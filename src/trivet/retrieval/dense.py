@@ -157,11 +157,10 @@ class DenseRetriever(Encoder[Dense]):
 
     def _store(self, vectors: Vectors) -> Store:
         shorten = partial(shortened, dim=self.dim, normalize=self.load().normalize)
+        held = (vectors, shorten, self.scores, self.machine.resolve())
         if self.store == "binary":
-            return Binary(
-                vectors, shorten, self.scores, oversample=self.oversample, rescore=self.rescore
-            )
-        return (Int8 if self.store == "int8" else Float32)(vectors, shorten, self.scores)
+            return Binary(*held, oversample=self.oversample, rescore=self.rescore)
+        return (Int8 if self.store == "int8" else Float32)(*held)
 
     def _cut(self) -> dict[str, int]:
         """How many layers are left, if not all."""

@@ -38,25 +38,37 @@ class Store(Protocol):
 class Float32:
     """Every number in 32 bits; shards are read one after the other."""
 
-    def __init__(self, vectors: Vectors, shorten: Callable[[Tensor], Tensor], scores: int) -> None:
-        """`scores`: how many are held at once."""
-        self.vectors, self.shorten, self.scores = vectors, shorten, scores
+    def __init__(
+        self,
+        vectors: Vectors,
+        shorten: Callable[[Tensor], Tensor],
+        scores: int,
+        device: str = "cpu",
+    ) -> None:
+        """`scores`: how many are held at once, on which device."""
+        self.vectors, self.shorten, self.scores, self.device = vectors, shorten, scores, device
 
     def search(self, queries: Tensor, k: int, order: Order) -> Found:
         """Inner products with every document, in fp32."""
 
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, vectors in self.vectors.blocks(_BLOCK):
-                short = self.shorten(vectors)
+                short = self.shorten(vectors).to(self.device)
                 yield rows.numpy(), lambda part, short=short: part @ short.T
 
-        return _best(queries, blocks(), k, order, self.scores)
+        return _best(queries.to(self.device), blocks(), k, order, self.scores)
 
 
 class Int8:
     """Every number in 8 bits, scaled by its dimension."""
 
-    def __init__(self, vectors: Vectors, shorten: Callable[[Tensor], Tensor], scores: int) -> None:
+    def __init__(
+        self,
+        vectors: Vectors,
+        shorten: Callable[[Tensor], Tensor],
+        scores: int,
+        device: str = "cpu",
+    ) -> None:
         """Two passes: the range of each dimension, then the codes."""
         lows, highs = [], []
         for _, block in vectors.blocks(_BLOCK):
@@ -66,7 +78,7 @@ class Int8:
         self.low = torch.stack(lows).amin(0)  # (D,)
         self.step = ((torch.stack(highs).amax(0) - self.low) / 255).clamp(min=1e-12)
         self.codes = _filled(vectors, lambda block: self._encode(shorten(block)))  # (N, D) uint8
-        self.scores = scores
+        self.scores, self.device = scores, device
 
     def _encode(self, vectors: Tensor) -> Tensor:
         return ((vectors - self.low) / self.step).round().clamp(0, 255).to(torch.uint8)
@@ -78,10 +90,10 @@ class Int8:
 
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, codes in _cut(self.codes):
-                floats = codes.float()
+                floats = codes.to(self.device).float()
                 yield rows, lambda part, floats=floats: part[:, :-1] @ floats.T + part[:, -1:]
 
-        return _best(both, blocks(), k, order, self.scores)
+        return _best(both.to(self.device), blocks(), k, order, self.scores)
 
     def rescore(self, queries: Tensor, rows: Tensor) -> Tensor:
         """(Q, D) with each query's own (Q, C) documents."""
@@ -97,6 +109,7 @@ class Binary:
         vectors: Vectors,
         shorten: Callable[[Tensor], Tensor],
         scores: int,
+        device: str = "cpu",
         *,
         oversample: int,
         rescore: Rescore,
@@ -105,8 +118,8 @@ class Binary:
         self.codes = _filled(
             vectors, lambda block: signs_packed(shorten(block))
         )  # (N, D / 8) uint8
-        self.scores, self.oversample, self.how = scores, oversample, rescore
-        self.fine = Int8(vectors, shorten, scores) if rescore == "int8" else None
+        self.scores, self.device, self.oversample, self.how = scores, device, oversample, rescore
+        self.fine = Int8(vectors, shorten, scores, device) if rescore == "int8" else None
 
     def search(self, queries: Tensor, k: int, order: Order) -> Found:
         """Candidates by the number of equal signs, then the query itself with the candidates."""
@@ -114,10 +127,10 @@ class Binary:
 
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, codes in _cut(self.codes):
-                signs = signs_unpacked(codes, dim)
+                signs = signs_unpacked(codes, dim).to(self.device)
                 yield rows, lambda part, signs=signs: part @ signs.T
 
-        signs = torch.where(queries > 0, 1.0, -1.0)
+        signs = torch.where(queries > 0, 1.0, -1.0).to(self.device)
         if self.how == "none":
             return _best(signs, blocks(), k, order, self.scores)
         rows, _ = _best(signs, blocks(), k * self.oversample, order, self.scores)

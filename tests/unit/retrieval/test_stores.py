@@ -103,6 +103,20 @@ def test_more_is_asked_for_than_there_is(vectors, queries):
         assert sorted(rows[0].tolist()) == list(range(COUNT))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_finds_what_a_cpu_finds(vectors, queries):
+    for store, own in (
+        (Float32, {}),
+        (Int8, {}),
+        (Binary, {"oversample": 2, "rescore": "int8"}),
+        (Binary, {"oversample": 2, "rescore": "none"}),
+    ):
+        rows, scores = store(vectors, plain, 50, **own).search(queries, 10, ORDER)
+        there = store(vectors, plain, 50, "cuda", **own).search(queries, 10, ORDER)
+        assert np.array_equal(there[0], rows)
+        assert np.allclose(there[1], scores, atol=1e-5)
+
+
 def test_fewer_dimensions_are_the_first_ones_and_normal_again(documents):
     short = shortened(documents, 8, normalize=True)
     assert torch.allclose(short, F.normalize(documents[:, :8], dim=-1))
