@@ -49,6 +49,18 @@ _KINDS = {
         _VECTORS[2],
         ("onnx", "feature-extraction"),
     ),
+    "cross-encoder": _Kind(
+        "cross-encoder: a score for a query and a document",
+        "sentence-transformers",
+        "text-ranking",
+        ("sentence-transformers", "cross-encoder", "reranker"),
+    ),
+    "latent": _Kind(
+        "sparse autoencoder beside the frozen encoder it belongs to: latent terms for BM25",
+        "trivet",
+        _VECTORS[2],
+        ("sparse-autoencoder", "latent-terms", _VECTORS[2]),
+    ),
 }
 
 
@@ -77,8 +89,12 @@ def _kind(folder: Path) -> str | None:
     """What of a folder's files say what sort of model it is."""
     if (folder / "model.onnx").is_file():
         return "onnx"
+    if _own(folder).get("pairs"):
+        return "cross-encoder"
     if not (folder / "modules.json").is_file():
         return None
+    if (folder / "sae").is_dir():
+        return "latent"
     modules = cast("list[Facts]", read_json(folder / "modules.json"))
     names = {str(module["type"]).rpartition(".")[2] for module in modules}
     if "MultiVectorMask" in names:
@@ -86,6 +102,12 @@ def _kind(folder: Path) -> str | None:
     if "Pooling" in names:
         return "dense"
     return "gated" if "Gated" in names else "colbert"
+
+
+def _own(folder: Path) -> Facts:
+    """What trivet keeps beside a model."""
+    path = folder / "trivet.json"
+    return cast("Facts", read_json(path)) if path.is_file() else {}
 
 
 def _name(manifest: Facts, base: str) -> str:

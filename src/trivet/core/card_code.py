@@ -94,10 +94,33 @@ query, document = encode("a question", "query"), encode("an answer", "document")
 score = query @ document if reading["one_vector"] else (query @ document.T).max(1).sum()
 ```
 """
+_CROSS = """
+With [sentence-transformers](https://sbert.net):
+
+```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("MODEL")
+scores = model.predict([("a question", "an answer"), ("a question", "something else")])
+```
+
+With trivet, after the first twenty that BM25 finds:
+
+```bash
+trivet eval --bench demo --retriever rerank --model MODEL retriever.depth=20
+```
+"""
+_LATENT = """
+```bash
+trivet eval --bench demo --retriever latent --model MODEL
+```
+"""
 CODE = {
     "dense": _DENSE.strip(),
     "colbert": _COLBERT.strip(),
     "gated": _GATED.strip(),
     "multi-vector": f"With [sentence-transformers](https://sbert.net) 6:\n{_MULTI_VECTOR}".strip(),
     "onnx": _ONNX.strip(),
+    "cross-encoder": _CROSS.strip(),
+    "latent": _LATENT.strip(),
 }

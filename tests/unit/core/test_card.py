@@ -80,6 +80,21 @@ def test_the_hub_reads_the_front_matter(tmp_path, kinds, library):
     assert ("ColBERT" in data["tags"]) is ("Pooling" not in kinds)
 
 
+def test_a_cross_encoder_and_latent_terms_are_called_what_they_are(tmp_path):
+    from huggingface_hub import ModelCard
+
+    for name in ("cross", "latent"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cross" / "trivet.json").write_text('{"pairs": true}')
+    write_card(tmp_path / "cross", MANIFEST)
+    (tmp_path / "latent" / "sae").mkdir()
+    latent = ModelCard(card(tmp_path / "latent", kinds=("Transformer", "Pooling")))
+    cross = ModelCard((tmp_path / "cross" / CARD).read_text())
+    assert cross.data.pipeline_tag == "text-ranking" and "CrossEncoder(" in cross.content
+    assert latent.data.library_name == "trivet" and "--retriever latent" in latent.content
+    assert "SentenceTransformer" not in latent.content + cross.content
+
+
 def test_every_setting_and_source_stands_in_the_card(tmp_path):
     text = card(tmp_path)
     for line in (

@@ -10,7 +10,7 @@ import torch
 
 from trivet.bench.bench import Bench
 from trivet.bench.folder import Folder
-from trivet.core.artifact import Artifact, Store
+from trivet.core.artifact import CARD, Artifact, Store
 from trivet.core.errors import ArtifactError, ConfigError, DataError
 from trivet.core.machine import Machine
 from trivet.core.records import Batch
@@ -157,6 +157,10 @@ def test_its_scores_are_those_of_every_loader(tmp_path, shape):
     theirs = peer(str(made.path), device="cpu")
     assert theirs.tokenizer.model_max_length == model.tokenizer.total == 31
     assert theirs.predict(PAIRS).tolist() == pytest.approx(mine, abs=1e-5)
+    told = (made.path / CARD).read_text(encoding="utf-8").partition("```python\n")[2]
+    space: dict = {}
+    exec(told.partition("```")[0].replace("MODEL", str(made.path)), space)
+    assert np.isfinite(space["scores"]).all() and len(space["scores"]) == 2
     ours = CrossEncoder(str(made.path), machine=Machine("cpu"))
     assert ours.score(PAIRS).tolist() == pytest.approx(mine, abs=1e-5)
     assert ours.describe()["lengths"] == {"pair": 31, "query": 8, "document": 20}
