@@ -87,6 +87,10 @@ def plainly(error: Exception) -> TrivetError:
     if isinstance(word, str):
         fix = "Write key=value; quote a value with special characters: 'key=\"a, b\"'"
         return ConfigError(f"{word} cannot be read", fix=fix)
+    absent = re.search(r"config groups is not supported: '\+\+(.+)'", text)
+    if absent:
+        word = absent.group(1)
+        return ConfigError(f"{word.partition('=')[0]} is not chosen yet", fix=f"Write +{word}")
     mandatory = re.search(r"You must specify '([^']+)'", text)
     if mandatory:
         return ConfigError("a choice is required", where=mandatory.group(1).split(",")[0])

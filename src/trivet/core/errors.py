@@ -68,7 +68,7 @@ class RanksFailed(TrivetError):
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest ones, else all there are."""
-    names = sorted(names)
+    names = sorted(set(names))
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"

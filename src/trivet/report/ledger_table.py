@@ -36,10 +36,19 @@ def by_task(
     share_of: str | None = None,
     published: bool = False,
 ) -> list[Table]:
-    """A table for each task. `share_of` names the label whose first metric is 100%."""
+    """A table for each task, with those of the metrics that were measured on it.
+
+    `share_of` names the label whose first metric is 100%.
+    """
     out: list[Table] = []
+    for metric in metrics:
+        if not any(metric in row["metrics"] for row in rows):
+            measured(rows[0], metric)
     for task in dict.fromkeys(row["task"] for row in rows):
-        out.append(_task([row for row in rows if row["task"] == task], task, metrics, share_of))
+        here = [row for row in rows if row["task"] == task]
+        own = [metric for metric in metrics if any(metric in row["metrics"] for row in here)]
+        if own:
+            out.append(_task(here, task, own, share_of))
         out += _published([task], f"{task}, published elsewhere", metrics) if published else []
     return out
 
@@ -47,14 +56,17 @@ def by_task(
 def _task(rows: list[Row], task: str, metrics: Sequence[str], share_of: str | None) -> Table:
     several = _seeds(rows)
     rows = latest(rows)
-    values = [[measured(row, metric) for metric in metrics] for row in rows]
+    values = [[row["metrics"].get(metric) for metric in metrics] for row in rows]
     cells = [
-        [row["label"] + (" *" if row["in_domain"] else ""), *(f"{value:.4f}" for value in line)]
+        [
+            row["label"] + (" *" if row["in_domain"] else ""),
+            *(_cell(value, False) for value in line),
+        ]
         for row, line in zip(rows, values, strict=True)
     ]
     headers = list(metrics)
     if share_of is not None:
-        labels = {row["label"]: line[0] for row, line in zip(rows, values, strict=True)}
+        labels = {row["label"]: measured(row, metrics[0]) for row in rows}
         if share_of not in labels:
             raise TrivetError(f"no row {share_of}", where=task, fix=nearest(share_of, labels))
         if labels[share_of] == 0:

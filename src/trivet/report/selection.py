@@ -46,8 +46,7 @@ def choose(rows: Sequence[Row], words: Sequence[str], bench: str | None) -> list
             what = f"{words[0]} was measured on {', '.join(sorted(benches))}"
             raise ConfigError(what, where="--bench", fix="Say which")
         bench = benches.pop()
-    inside = [row for row in rows if row["bench"] == bench]
-    found = [_named(inside, word) for word in words]
+    found = [_within(bench, _named(rows, word), word) for word in words]
     for i, j in combinations(range(len(words)), 2):
         if {row["id"] for row in found[i]} & {row["id"] for row in found[j]}:
             raise ConfigError(f"{words[i]} and {words[j]} name the same row", where="compare")
@@ -56,6 +55,15 @@ def choose(rows: Sequence[Row], words: Sequence[str], bench: str | None) -> list
         Choice(label if labels.count(label) == 1 else f"{label} ({word[:8]})", chosen)
         for label, word, chosen in zip(labels, words, found, strict=True)
     ]
+
+
+def _within(bench: str, rows: list[Row], word: str) -> list[Row]:
+    """Those measured on a bench, of rows that a word names."""
+    inside = [row for row in rows if row["bench"] == bench]
+    if not inside:
+        others = " and ".join(sorted({row["bench"] for row in rows}))
+        raise NotComparable(f"bench: {others}, not {bench}", where=word)
+    return inside
 
 
 def _named(rows: Sequence[Row], word: str) -> list[Row]:

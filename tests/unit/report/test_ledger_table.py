@@ -77,6 +77,17 @@ def test_published_figures_of_another_metric_make_no_table(ledger, add):
     assert len(by_task(list(ledger.read()), ["map"], published=True)) == 1
 
 
+def test_a_task_shows_the_metrics_that_were_measured_on_it_and_an_unknown_one_is_told(ledger, add):
+    add("a", [0.1], task="one")
+    add("b", [0.2], task="one", metric="map")
+    add("a", [0.3], task="two", metric="map")
+    one, two = by_task(list(ledger.read()), ["ndcg@10", "map"])
+    assert list(one.headers) == ["ndcg@10", "map"] and list(two.headers) == ["map"]
+    assert one.rows == [["a", "0.1000", ""], ["b", "", "0.2000"]] and two.rows == [["a", "0.3000"]]
+    with pytest.raises(TrivetError, match="nothing was not measured"):
+        by_task(list(ledger.read()), ["ndcg@10", "nothing"])
+
+
 def test_a_share_of_nothing_and_an_unknown_bench_are_told(ledger, add):
     add("a", [0.0])
     rows = list(ledger.read())

@@ -70,7 +70,7 @@ def test_rows_of_one_label_named_by_their_ids_have_names_apart(ledger, add):
         (["BM25", "BM25"], None, "BM25 and BM25 name the same row"),
         (["both", "BM25"], None, "both was measured on animals, plants. Say which"),
         (["BM25", "both"], "animal", "no row of bench animal. Did you mean animals"),
-        (["both", "BM25"], "plants", "no row BM25"),
+        (["both", "nosuch"], "plants", "no row nosuch"),
     ],
 )
 def test_a_word_that_names_no_row_or_too_many_is_told(ledger, add, words, bench, match):
@@ -79,6 +79,13 @@ def test_a_word_that_names_no_row_or_too_many_is_told(ledger, add, words, bench,
         add("both", [0.1], bench=name)
     with pytest.raises(TrivetError, match=match):
         choose(list(ledger.read()), words, bench)
+
+
+def test_a_row_of_another_bench_is_not_comparable_and_the_field_is_named(ledger, add):
+    add("here", [0.1])
+    add("there", [0.1], bench="plants")
+    with pytest.raises(NotComparable, match="there: bench: plants, not animals"):
+        choose(list(ledger.read()), ["here", "there"], None)
 
 
 def test_an_id_cut_too_short_names_the_rows_it_may_be(ledger, add):
