@@ -199,7 +199,7 @@ def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
         ("train +exp=tiny seed=1,2 --dry-run", "holds a comma. Add -m"),
         (
             "train +exp=tiny loss@stages.pretrain.other=infonce --dry-run",
-            "not chosen yet. Write +loss@stages.pretrain.other=infonce",
+            r"not chosen yet. Write \+loss@stages.pretrain.other=infonce",
         ),
         ("train +exp=tiny stages.pretain.fit.batch=8 --dry-run", "stages.pretain.*mean pretrain"),
         ("train +exp=tiny stages.pretrain.optim.lr --dry-run", "is not key=value"),
