@@ -10,11 +10,11 @@ wide="$late head@$head=edge17m"
 muon="$wide optim@$optim=muon $optim.adamw.lr=1e-3"
 # each optimiser's rate, on SciFact's train queries
 {
-  for rate in 1e-3 3e-3; do echo "AdamW, $rate|$wide $lr=$rate"; done
-  for rate in 3e-4 1e-3 3e-3; do echo "Muon, $rate|$muon $lr=$rate"; done
+  for rate in 3e-4 1e-3 3e-3; do echo "AdamW, $rate|$wide $lr=$rate"; done
+  for rate in 3e-4 1e-3 3e-3 1e-2 3e-2; do echo "Muon, $rate|$muon $lr=$rate"; done
 } | work=choose seeds 0
 seeds "1 2 3" <<END
 AdamW|$wide $lr=1e-3
-Muon|$muon $lr=1e-3
+Muon|$muon $lr=1e-2
 END
 compare AdamW Muon

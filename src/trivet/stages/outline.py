@@ -110,17 +110,20 @@ def _totals(mixture: Mixture, fit: Any) -> Iterator[str]:
     left_out = set(small) if mixture.skip_small else set[str]()
     rows = steps = reported = 0
     missing: list[str] = []
+    about = ""
     for name, (sources, published) in groups.items():
         sources = [one for one in sources if one.name not in left_out]
         counted = [one.expected for one in sources if one.expected is not None]
         here, batches = sum(counted), sum(count // batch for count in counted)
+        found = f"{here:,} here in {len(sources)} sources"
         if len(counted) < len(sources) and published is not None:  # the rest, as it was reported
-            here, batches = published, batches + (published - here) // batch
+            found = f"{here:,} counted here in {len(sources)} sources, the rest taken as published"
+            here, batches, about = published, batches + (published - here) // batch, "about "
         elif len(counted) < len(sources):
             missing.append(name or "the sources")
         if name:
             said = "not published" if published is None else f"{published:,} rows published"
-            yield f"  family {name}: {said}, {here:,} here in {len(sources)} sources"
+            yield f"  family {name}: {said}, {found}"
         rows, steps = rows + here, steps + batches
         reported += here if published is None else published
     if left_out:
@@ -130,12 +133,12 @@ def _totals(mixture: Mixture, fit: Any) -> Iterator[str]:
         bound = "" if None in most else f"; at most {sum(one or 0 for one in most):,} rows"
         yield f"  rows and steps: known when {', '.join(missing)} have been read{bound}"
         return
-    yield f"  rows: {rows:,}" + (f" of {reported:,} published" if reported != rows else "")
+    yield f"  rows: {about}{rows:,}" + (f" of {reported:,} published" if reported != rows else "")
     if fit:
         total = steps * mixture.epochs // fit.accumulate
         total = total if fit.steps is None else min(total, fit.steps)
         epochs = f", {mixture.epochs} epochs" if mixture.epochs > 1 else ""
-        yield f"  steps: {total:,} of {batch * fit.accumulate:,} rows{epochs}"
+        yield f"  steps: {about}{total:,} of {batch * fit.accumulate:,} rows{epochs}"
 
 
 def _flat(sources: Mixture | list[Source]) -> list[Source]:
