@@ -5,10 +5,11 @@ ranks that are always told with it: a head that stands in nearly every document 
 a tail of a few documents is ties and noise. Ranks are taken evenly over the logarithm, since most
 ranks lie in the last decade and would decide alone. The interval is over documents (Efron's
 percentile bootstrap), in which each term keeps its rank: the errors of a fit through sorted numbers
-are not independent, and what least squares says of its own slope is far too narrow. Sorting what was
-counted in few documents steepens the line a little: by 0.02 where 400 documents hold 80 terms, by
-less than 0.01 from 2,000 documents on. Piantadosi, "Zipf's word frequency law in natural language"
-(Psychonomic Bulletin & Review 21, 2014).
+are not independent, and what least squares says of its own slope is far too narrow. Sorting what
+was counted in few documents steepens the line a little: by 0.02 where 400 documents hold 80 terms,
+by less than 0.01 from 2,000 documents on.
+
+Piantadosi, "Zipf's word frequency law in natural language" (Psychonomic Bulletin & Review 21, 2014).
 """
 
 from __future__ import annotations
