@@ -9,7 +9,7 @@ are not independent, and what least squares says of its own slope is far too nar
 was counted in few documents steepens the line a little: by 0.02 where 400 documents hold 80 terms,
 by less than 0.01 from 2,000 documents on.
 
-Piantadosi, "Zipf's word frequency law in natural language" (Psychonomic Bulletin & Review 21, 2014).
+Piantadosi, "Zipf's word frequency law in natural language" (Psychonomic Bulletin & Review, 2014).
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""What is read of latents, against the same counted by hand."""
+
+import numpy as np
+import pytest
+
+from trivet.core.errors import ConfigError, DataError
+from trivet.report.latent_look import Look, drawn, sample
+from trivet.report.latent_reading import readings
+from trivet.report.latent_scan import scan
+
+LOOK = Look(documents=30, reference=40, window=2, least=8)
+
+
+@pytest.fixture(scope="module")
+def everything(latent_folder, texts):
+    """A retriever that has indexed, and every text as the model reads it."""
+    from trivet.core.machine import Machine
+    from trivet.retrieval.cache import Cache
+    from trivet.retrieval.latent import Latent
+
+    made = Latent(latent_folder, machine=Machine("cpu"), cache=Cache(use=False))
+    made.index(texts)
+    contents = texts.contents()
+    return made, contents, {one.row: one for one in readings(made.load(), contents, range(100))}
+
+
+@pytest.fixture(scope="module")
+def some(everything):
+    """Three latents that stand in some documents and not in all."""
+    frequencies = everything[0].documents().frequencies
+    return np.flatnonzero((frequencies > 30) & (frequencies < 90))[:3].tolist()
+
+
+def held(read, latent):
+    """The tokens of a text that hold a latent, and how strongly."""
+    places, columns = np.nonzero((read.latents == latent) & (read.weights > 0))
+    return dict(zip(places.tolist(), read.weights[places, columns].tolist(), strict=True))
+
+
+def test_every_token_of_the_sampled_documents_is_found_and_one_is_chosen(everything):
+    made, contents, reads = everything
+    latents = drawn(made.documents(), None, 0)
+    found = scan(made.load(), contents, sample(made.documents(), 100, latents, LOOK), LOOK)
+    for latent in latents:
+        one = found.latents[latent]
+        rows = set(one.chosen)
+        assert len(rows) == min(30, int(made.documents().frequencies[latent]))
+        wanted = {(row, at): w for row in rows for at, w in held(reads[row], latent).items()}
+        entries = zip(one.rows, one.places, one.weights, strict=True)
+        assert {(r, p): pytest.approx(w, rel=1e-5) for r, p, w in entries} == wanted
+        assert all((row, at) in wanted for row, at in one.chosen.items())
+
+
+def test_a_likeness_is_the_mean_cosine_of_pairs_of_contexts(everything, some):
+    made, contents, reads = everything
+    drawn_rows = sample(made.documents(), 100, some, LOOK)
+    found = scan(made.load(), contents, drawn_rows, LOOK)
+
+    def context(row, at):
+        part = reads[row].hidden[max(0, at - 2) : at + 3].mean(0)
+        return part / np.linalg.norm(part)
+
+    for latent in some:
+        units = np.array([context(*entry) for entry in found.latents[latent].chosen.items()])
+        cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
+        assert found.latents[latent].likeness == pytest.approx(cosines.mean(), abs=1e-5)
+    assert -1 <= found.other < found.same <= 1
+
+
+def test_the_random_tokens_are_those_without_the_latent(everything, some):
+    made, contents, reads = everything
+    latent = some[0]
+    drawn_rows = sample(made.documents(), 100, [latent], LOOK)
+    outside = scan(made.load(), contents, drawn_rows, LOOK).reference
+    kept = outside.without(latent, drawn_rows.documents[latent])
+    wanted = {
+        (row, at)
+        for row in set(drawn_rows.reference.tolist()) - set(drawn_rows.documents[latent].tolist())
+        for at in set(range(len(reads[row].ids))) - set(held(reads[row], latent))
+    }
+    assert {(int(outside.rows[i]), int(outside.places[i])) for i in kept} == wanted
+    for i in kept[:20]:
+        assert reads[int(outside.rows[i])].ids[outside.places[i]] == outside.ids[i]
+
+
+def test_a_latent_is_seen_the_same_whatever_is_looked_at_beside_it(everything, some):
+    made, contents, _ = everything
+    alone, among = (
+        scan(made.load(), contents, sample(made.documents(), 100, latents, LOOK), LOOK).latents[
+            some[0]
+        ]
+        for latents in (some[:1], some[::-1])
+    )
+    assert alone.chosen == among.chosen and list(alone.chosen) == list(among.chosen)
+    assert sorted(zip(alone.rows, alone.places, strict=True)) == sorted(
+        zip(among.rows, among.places, strict=True)
+    )
+    assert alone.likeness == pytest.approx(among.likeness, abs=1e-6)
+
+
+def test_the_seed_draws_latents_and_documents(everything, some):
+    made, _, _ = everything
+    postings = made.documents()
+    assert drawn(postings, 5, 0) == drawn(postings, 40, 0)[:5] != drawn(postings, 5, 1)
+    assert set(drawn(postings, None, 0)) == set(np.flatnonzero(postings.frequencies).tolist())
+    one, other = (sample(postings, 100, some, Look(seed=seed)) for seed in (0, 1))
+    assert one.documents[some[0]].tolist() != other.documents[some[0]].tolist()
+    assert set(one.documents[some[0]].tolist()) == set(other.documents[some[0]].tolist())
+
+
+def test_a_latent_that_is_not_there_is_refused(everything):
+    made, _, _ = everything
+    with pytest.raises(DataError, match="no latent 40. There are 0 to 39"):
+        sample(made.documents(), 100, [40], LOOK)
+
+
+@pytest.mark.parametrize("wrong", [{"documents": 0}, {"window": 0}, {"least": 3}, {"least": 300}])
+def test_a_look_that_sees_nothing_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Look(**wrong)
