@@ -27,6 +27,9 @@ SOURCE = (
 )
 
 
+_ROUNDS = 2_000
+
+
 @dataclass
 class Rule:
     """Where the lines are drawn; fixed in configs/inspect.yaml, with the reasons."""
@@ -41,6 +44,16 @@ class Rule:
         """At least one token."""
         if self.forms < 1:
             raise ConfigError("must be at least 1", where="forms")
+
+    @property
+    def said(self) -> str:
+        """The rule in words."""
+        return (
+            f"A latent is lexical if its weight lies on {self.forms:g} tokens or fewer (2 to the "
+            f"entropy). Of the others, those whose contexts are at most {self.spread:g} apart are "
+            "narrow semantic, the rest broad topical: 0 is two places of one document, 1 two "
+            "places of any two."
+        )
 
     def kind(self, forms: float, spread: float) -> Kind:
         """What a latent is; where there are no two contexts, it is on few tokens, too."""
@@ -77,6 +90,6 @@ def shares(kinds: Sequence[Kind], *, seed: int = 0) -> list[Share]:
     out: list[Share] = []
     for kind in KINDS:
         values = np.array([found == kind for found in kinds], dtype=np.float64)
-        low, high = bootstrap(values, seed=seed)
+        low, high = bootstrap(values, seed=seed, rounds=_ROUNDS)
         out.append(Share(kind, float(values.mean()), low, high, PUBLISHED[kind]))
     return out

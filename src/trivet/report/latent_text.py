@@ -24,9 +24,15 @@ def score_table(features: Sequence[Feature]) -> str:
     """The automatic scores, with nothing beside them that could be named."""
     rows = [[str(one.latent), f"{one.frequency:,}", area(one.area)] for one in features]
     head = ["latent", f"of {features[0].documents:,} documents", "AUC [95%]"]
+    return f"{table(head, rows)}\n{told_line(features)}"
+
+
+def told_line(features: Sequence[Feature]) -> str:
+    """The mean score."""
     scored = sum(one.area is not None for one in features)
-    mean = f"mean {told_share(features):.2f} over {scored} of {len(features)}" if scored else ""
-    return "\n".join(filter(None, [table(head, rows), mean]))
+    if not scored:
+        return "none stands in enough documents to be scored"
+    return f"mean AUC {told_share(features):.2f} over {scored:,} of {len(features):,} latents"
 
 
 def card(one: Feature) -> str:
