@@ -8,6 +8,24 @@ import pytest
 WORDS = ["red", "apple", "green", "field", "blue", "sea", "deep", "grass", "owl", "fox", "hill"]
 
 
+@pytest.fixture(scope="session")
+def splade_folder(tmp_path_factory):
+    """A random BERT with its head, as transformers saves it."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    from trivet.core.places import asset
+    from trivet.models.loading import load_tokenizer
+
+    folder = tmp_path_factory.mktemp("splade")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    model = BertForMaskedLM(BertConfig(**shape, num_attention_heads=2, initializer_range=0.3))
+    model.save_pretrained(folder)
+    load_tokenizer(asset("tokenizers/bert-base-uncased")).save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture
 def bench(zoo):
     """Sixty documents, two queries."""
@@ -102,3 +120,18 @@ def test_a_mistake_is_told_in_one_line(trivet, latent_folder, bench, words, said
 def test_a_model_without_an_autoencoder_is_told_in_one_line(trivet, model, bench):
     status, _, err = trivet("sae", "inspect", "--model", model, "--bench", bench, "--sample", 1)
     assert status == 2 and "holds no sparse autoencoder" in err.strip().splitlines()[-1]
+
+
+def test_a_page_is_written_with_the_curves_of_words_and_splade(
+    trivet, latent_folder, bench, splade_folder, tmp_path
+):
+    words = ["--model", latent_folder, "--bench", bench, "--splade", splade_folder]
+    status, out, err = trivet("sae", "explore", *words, "--out", tmp_path / "a" / "b.html")
+    assert status == 0, err
+    page = (tmp_path / "a" / "b.html").read_text(encoding="utf-8")
+    assert out.strip().endswith("b.html") and "SPLADE’s terms: " in out
+    assert page.count('class="key"') == 3 and '"x":[' in page
+    few = trivet("sae", "explore", *words[:4], "--latents", 2, "--out", tmp_path / "few.html")
+    assert few[0] == 0, few[2]
+    page = (tmp_path / "few.html").read_text(encoding="utf-8")
+    assert "2 are here, drawn by seed 0" in page and page.count('class="key"') == 2
