@@ -38,7 +38,7 @@ class Feature:
     area: Area | None  # of contexts told from random ones
     tokens: list[tuple[str, float]]  # and their shares of its weight
     forms: float  # on how many tokens its weight lies
-    spread: float  # 0: contexts as alike as one document's; 1: as any two documents'
+    spread: float  # 0: its tokens are as alike as one word; 1: as any two
     kind: Kind
     contexts: list[Context]
     decisive: list[Decisive]

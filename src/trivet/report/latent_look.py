@@ -31,7 +31,7 @@ class Look:
     """Contexts told: half the strongest, half drawn by the seed."""
     queries: int = 300
     """At most so many queries, drawn by the seed, decide what a latent is decisive for."""
-    decisive: int = 3
+    decisive: int = 2
     """Documents told that a latent is decisive for."""
     seed: int = 0
     """Draws all of it."""

@@ -1,4 +1,8 @@
-"""The sampled documents read once: where each latent stands, and how alike its contexts are."""
+"""The sampled documents read once: where each latent stands, and how alike its tokens are there.
+
+How alike is the mean cosine of two of a latent's tokens in two documents, in the states that the
+autoencoder took apart: what a token means where it stands.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from trivet.models.latent import Latent
 from trivet.report.latent_look import Look, Sample
 from trivet.report.latent_reading import Read, readings
 
-_TRIES = 20  # to find two places of a document that do not overlap
+_WORDS = 2_000  # of which one word's likeness to itself is the mean
+Pair = tuple[int, int]  # a document and a place in it
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Found:
     weights: list[float] = field(default_factory=list[float])
     chosen: dict[int, int] = field(default_factory=dict[int, int])  # a random token a document
 
-    likeness: float = float("nan")  # the mean cosine of two of its contexts
+    likeness: float = float("nan")  # the mean cosine of two of these
 
 
 @dataclass
@@ -36,8 +41,8 @@ class Scan:
     ids: dict[int, NDArray[np.int64]]  # of each document its tokens
     latents: dict[int, Found]
     reference: Outside
-    same: float  # the mean cosine of two contexts of one document
-    other: float  # and of two contexts of two documents
+    same: float  # the mean cosine of one word in two documents, of many words
+    other: float  # and of any two tokens in two documents
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,14 @@ def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan
     random = set(drawn.reference.tolist())
     ids: dict[int, NDArray[np.int64]] = {}
     outside: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]] = []
-    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64] | None]] = []
+    scale = _Scale(model, texts, drawn.reference, look)
     size = len(texts) * model.vocabulary
     for read in readings(model, texts, drawn.rows):
         ids[read.row] = read.ids
-        windows = _Windows(read, look.window)
         if read.row in random:
             active = np.where(read.weights > 0, read.latents, np.int32(-1))
             outside.append((np.full(len(read.ids), read.row), read.ids, active))
-            pairs.append(_two(windows, look))
+            scale.add(read)
         tokens, columns = np.nonzero(read.weights > 0)
         held = read.latents[tokens, columns].astype(np.int64)
         own = held * len(texts) + read.row
@@ -85,7 +89,7 @@ def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan
         unique, starts, counts = np.unique(own, return_index=True, return_counts=True)
         picks = starts + permute(unique, size, derive(look.seed, "context")) % counts
         numbers = np.searchsorted(names, unique // len(texts))
-        sums[numbers] += windows.means(tokens[picks])
+        sums[numbers] += _units(read.hidden[tokens[picks]])
         for i, latent in enumerate((unique // len(texts)).tolist()):
             one, part = found[latent], slice(int(starts[i]), int(starts[i] + counts[i]))
             one.rows += [read.row] * int(counts[i])
@@ -96,39 +100,60 @@ def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan
         one = found[latent]
         one.chosen = {r: one.chosen[r] for r in drawn.documents[latent].tolist() if r in one.chosen}
         one.likeness = _mean_cosine(sums[i], len(one.chosen))
-    same = [float(a @ b) for a, b in pairs if b is not None]
-    apart = np.sum([a for a, _ in pairs], axis=0)
-    return Scan(ids, found, _outside(outside), float(np.mean(same)) if same else float("nan"),
-                _mean_cosine(apart, len(pairs)))  # fmt: skip
+    return Scan(ids, found, _outside(outside), scale.same, scale.other)
 
 
-class _Windows:
-    """The means of hidden states around tokens, as unit vectors."""
+class _Scale:
+    """How alike one word is in two documents, and any two tokens; among the random documents."""
 
-    def __init__(self, read: Read, window: int) -> None:
-        """Sums from the start of the text."""
-        self.read, self.window = read, window
-        zero = np.zeros((1, read.hidden.shape[1]))
-        self.sums = np.concatenate([zero, read.hidden.cumsum(0, dtype=np.float64)])
+    def __init__(
+        self, model: Latent, texts: Sequence[str], rows: NDArray[np.int64], look: Look
+    ) -> None:
+        """Choose the tokens before anything is read, so that the order of reading is nothing."""
+        generator = np.random.default_rng(derive(look.seed, "scale"))
+        numbers: list[int] = rows.tolist()
+        ids = model.tokenizer([texts[row] for row in numbers], "document").ids
+        places: dict[int, list[Pair]] = {}
+        self.any: dict[int, int] = {}  # of each document a token
+        for row, tokens in zip(numbers, ids, strict=True):
+            order = generator.permutation(len(tokens))
+            self.any[row] = int(order[0])
+            first = dict(zip(tokens[order].tolist(), order.tolist(), strict=True))
+            for token, place in first.items():
+                places.setdefault(token, []).append((row, place))
+        twice = sorted(token for token, found in places.items() if len(found) > 1)
+        self.chosen: dict[int, list[tuple[int, int]]] = {}  # of each document word and place
+        for i in generator.permutation(len(twice))[:_WORDS].tolist():
+            found = places[twice[i]]
+            for at in generator.permutation(len(found))[:2].tolist():
+                row, place = found[at]
+                self.chosen.setdefault(row, []).append((twice[i], place))
+        self.words: dict[int, list[NDArray[np.float64]]] = {}
+        self.others: dict[int, NDArray[np.float64]] = {}
 
-    def means(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """A unit vector for each place, (n, D)."""
-        first = np.maximum(places - self.window, 0)
-        last = np.minimum(places + self.window + 1, len(self.read.ids))
-        summed = self.sums[last] - self.sums[first]
-        return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    def add(self, read: Read) -> None:
+        """Keep the states of what was chosen."""
+        self.others[read.row] = _units(read.hidden[self.any[read.row]][None])[0]
+        for word, place in self.chosen.get(read.row, []):
+            self.words.setdefault(word, []).append(_units(read.hidden[place][None])[0])
+
+    @property
+    def same(self) -> float:
+        """The mean cosine of a word in one document and in another."""
+        cosines = [float(pair[0] @ pair[1]) for pair in self.words.values()]
+        return float(np.mean(cosines)) if cosines else float("nan")
+
+    @property
+    def other(self) -> float:
+        """The mean cosine of any two tokens in two documents."""
+        found = [self.others[row] for row in sorted(self.others)]
+        return _mean_cosine(np.sum(found, axis=0), len(found))
 
 
-def _two(windows: _Windows, look: Look) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Contexts at a random place of a document, and at another whose tokens are all others."""
-    generator = np.random.default_rng(derive(look.seed, "places", windows.read.row))
-    length = len(windows.read.ids)
-    for _ in range(_TRIES):
-        places = generator.integers(0, length, 2)
-        if abs(int(places[0] - places[1])) > 2 * look.window:
-            one, other = windows.means(places)
-            return one, other
-    return windows.means(generator.integers(0, length, 1))[0], None
+def _units(states: NDArray[np.float32]) -> NDArray[np.float64]:
+    """States as unit vectors, (n, D)."""
+    wide = states.astype(np.float64)
+    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
 
 
 def _mean_cosine(summed: NDArray[np.float64], count: int) -> float:

@@ -39,7 +39,7 @@ def card(one: Feature) -> str:
     """All that is told of a latent."""
     tokens = ", ".join(f"{token} {share:.0%}" for token, share in one.tokens)
     judged = f", and a language model says {one.judged}" if one.judged else ""
-    spread = f", contexts {one.spread:.2f} apart" if math.isfinite(one.spread) else ""
+    spread = f", {one.spread:.2f} apart in meaning" if math.isfinite(one.spread) else ""
     lines = [
         f"latent {one.latent}: in {one.frequency:,} of {one.documents:,} documents, "
         f"AUC {area(one.area)}",

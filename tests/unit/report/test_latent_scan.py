@@ -51,20 +51,41 @@ def test_every_token_of_the_sampled_documents_is_found_and_one_is_chosen(everyth
         assert all((row, at) in wanted for row, at in one.chosen.items())
 
 
-def test_a_likeness_is_the_mean_cosine_of_pairs_of_contexts(everything, some):
+def test_a_likeness_is_the_mean_cosine_of_pairs_of_its_tokens(everything, some):
     made, contents, reads = everything
-    drawn_rows = sample(made.documents(), 100, some, LOOK)
-    found = scan(made.load(), contents, drawn_rows, LOOK)
-
-    def context(row, at):
-        part = reads[row].hidden[max(0, at - 2) : at + 3].mean(0)
-        return part / np.linalg.norm(part)
-
+    found = scan(made.load(), contents, sample(made.documents(), 100, some, LOOK), LOOK)
     for latent in some:
-        units = np.array([context(*entry) for entry in found.latents[latent].chosen.items()])
+        states = np.array([reads[r].hidden[at] for r, at in found.latents[latent].chosen.items()])
+        units = states / np.linalg.norm(states, axis=1, keepdims=True)
         cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
         assert found.latents[latent].likeness == pytest.approx(cosines.mean(), abs=1e-5)
-    assert -1 <= found.other < found.same <= 1
+
+
+def test_the_scale_runs_from_one_word_in_two_documents_to_any_two_tokens(everything, some):
+    """Over many seeds it is near the mean over all pairs there are."""
+    made, contents, reads = everything
+    wide = {"documents": 30, "reference": 99, "window": 2, "least": 8}
+    scans = [
+        scan(made.load(), contents, sample(made.documents(), 100, some, Look(**wide, seed=i)),
+             Look(**wide, seed=i))
+        for i in range(8)
+    ]  # fmt: skip
+    tokens = [(r, int(t), h / np.linalg.norm(h)) for r in range(99)
+              for t, h in zip(reads[r].ids, reads[r].hidden, strict=True)]  # fmt: skip
+    by_word = {}
+    for row, token, state in tokens:
+        by_word.setdefault(token, []).append((row, state))
+    same = [
+        np.mean([a @ b for r, a in found for q, b in found if r != q])
+        for found in by_word.values()
+        if len({r for r, _ in found}) > 1
+    ]
+    means = np.array([np.mean([s for q, _, s in tokens if q == r], axis=0) for r in range(99)])
+    cosines = means @ means.T
+    other = (cosines.sum() - np.trace(cosines)) / (99 * 98)
+    assert np.mean([one.same for one in scans]) == pytest.approx(np.mean(same), abs=0.05)
+    assert np.mean([one.other for one in scans]) == pytest.approx(other, abs=0.03)
+    assert other < np.mean(same)
 
 
 def test_the_random_tokens_are_those_without_the_latent(everything, some):
@@ -96,6 +117,16 @@ def test_a_latent_is_seen_the_same_whatever_is_looked_at_beside_it(everything, s
         zip(among.rows, among.places, strict=True)
     )
     assert alone.likeness == pytest.approx(among.likeness, abs=1e-6)
+
+
+def test_the_scale_is_the_same_whatever_is_looked_at(everything, some):
+    made, contents, _ = everything
+    one, other = (
+        scan(made.load(), contents, sample(made.documents(), 100, latents, LOOK), LOOK)
+        for latents in (some[:1], some)
+    )
+    assert one.same == pytest.approx(other.same, abs=1e-6)
+    assert one.other == pytest.approx(other.other, abs=1e-6)
 
 
 def test_the_seed_draws_latents_and_documents(everything, some):

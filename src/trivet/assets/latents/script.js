@@ -39,7 +39,7 @@
     facts.append(make("span", `badge k${one.k}`, KINDS[one.k]));
     if (one.j !== null) facts.append(make("span", "badge", `judged ${KINDS[one.j]}`));
     const documents = `in ${one.d.toLocaleString("en")} document${one.d === 1 ? "" : "s"}`;
-    const spread = one.s === null ? "" : ` · contexts ${two(one.s)} apart`;
+    const spread = one.s === null ? "" : ` · ${two(one.s)} apart`;
     facts.append(` ${documents} · on ${one.f ?? "no"} tokens${spread}`);
     const told = make("p", "told");
     if (one.a) {
