@@ -50,7 +50,8 @@ def run(argv: list[str]) -> int:
         rule=inspection.rule.said,
         read=f"Written by trivet sae explore. The model reads {tokenizer.lengths['document']} "
         f"tokens of a document; a latent is looked at in {inspection.look.documents} of the "
-        f"documents that hold it, at most. This file needs no network and no other file.",
+        "documents that hold it, at most. Contexts are its strongest, and some drawn by the seed. "
+        "This file needs no network and no other file.",
     )
     out = Path(flags.out).expanduser()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,6 @@ _POINTS = 240  # of a curve, evenly over the logarithm of ranks
 # colours that stand for the page's, which are others in the dark
 _INKS = {"#010101": "var(--ink)", "#020202": "var(--soft)", "#030303": "var(--line)"}
 _CURVES = {"#040404": "var(--one)", "#050505": "var(--two)", "#060606": "var(--three)"}
-_DASHES = ["-", "-", "-"]
 _MARKS = ["o", "s", "^"]  # told apart without colours, too
 
 
@@ -29,7 +28,7 @@ def figure(curves: Sequence[Curve], documents: int) -> str:
         "font.size": 11, "text.color": ink, "axes.edgecolor": soft, "axes.labelcolor": ink,
         "xtick.color": soft, "ytick.color": soft, "axes.facecolor": "none",
     }):  # fmt: skip
-        drawing, axes = pyplot.subplots(figsize=(8.4, 4.6), layout="constrained")
+        drawing, axes = pyplot.subplots(figsize=(7.6, 4.5), layout="constrained")
         for curve, colour, mark in zip(curves, _CURVES, _MARKS, strict=False):
             ranks = _ranks(len(curve.frequencies))
             axes.loglog(ranks, curve.frequencies[ranks - 1], color=colour, lw=2, label=curve.name,

@@ -111,7 +111,7 @@ def _kinds(features: Sequence[Feature], seed: int) -> str:
     judge = '<th scope="col" class="num" colspan="2">by a language model</th>' if said else ""
     return (
         '<table><thead><tr><th scope="col">kind</th><th scope="col" class="num" colspan="2">by the '
-        f'rule, with the interval of 95%</th>{judge}<th scope="col" class="num">published</th></tr>'
+        f'rule, 95%</th>{judge}<th scope="col" class="num">published</th></tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table>"
     )
 

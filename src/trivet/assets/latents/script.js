@@ -38,9 +38,9 @@
     const facts = make("p", "facts");
     facts.append(make("span", `badge k${one.k}`, KINDS[one.k]));
     if (one.j !== null) facts.append(make("span", "badge", `judged ${KINDS[one.j]}`));
-    const documents = `in ${one.d.toLocaleString("en")} document${one.d === 1 ? "" : "s"}`;
+    const documents = `${one.d.toLocaleString("en")} document${one.d === 1 ? "" : "s"}`;
     const spread = one.s === null ? "" : ` · ${two(one.s)} apart`;
-    facts.append(` ${documents} · on ${one.f ?? "no"} tokens${spread}`);
+    facts.append(`${documents} · ${one.f ?? "no"} tokens${spread}`);
     const told = make("p", "told");
     if (one.a) {
       told.append("AUC ", make("b", "", two(one.a[0])), ` ${two(one.a[1])} to ${two(one.a[2])}`);
