@@ -54,10 +54,11 @@ class Outside:
     ids: NDArray[np.int64]  # (T,)
     latents: NDArray[np.int32]  # (T, k), -1 where none is active
 
-    def without(self, latent: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The tokens that do not hold a latent and stand in none of these documents."""
-        held = (self.latents == latent).any(1) | np.isin(self.rows, rows)
-        return np.flatnonzero(~held)
+    def holds(
+        self, latent: int, rows: NDArray[np.int64], tokens: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which of some tokens hold a latent, or stand in one of these documents."""
+        return (self.latents[tokens] == latent).any(1) | np.isin(self.rows[tokens], rows)
 
 
 def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan:
@@ -81,7 +82,7 @@ def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan
         tokens, columns = np.nonzero(read.weights > 0)
         held = read.latents[tokens, columns].astype(np.int64)
         own = held * len(texts) + read.row
-        inside = np.isin(own, wanted)
+        inside = _among(own, wanted)
         order = np.argsort(held[inside], kind="stable")  # tokens ascend within a latent
         tokens, columns, own = (part[inside][order] for part in (tokens, columns, own))
         if not len(own):
@@ -101,6 +102,13 @@ def scan(model: Latent, texts: Sequence[str], drawn: Sample, look: Look) -> Scan
         one.chosen = {r: one.chosen[r] for r in drawn.documents[latent].tolist() if r in one.chosen}
         one.likeness = _mean_cosine(sums[i], len(one.chosen))
     return Scan(ids, found, _outside(outside), scale.same, scale.other)
+
+
+def _among(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which keys are among the wanted ones, which ascend: few are asked of many."""
+    if not len(wanted):
+        return np.zeros(len(keys), dtype=np.bool_)
+    return wanted[np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)] == keys
 
 
 class _Scale:

@@ -33,7 +33,8 @@ from trivet.core.seeds import derive
 from trivet.report.latent_look import Look
 from trivet.report.latent_scan import Scan
 
-_ROUNDS = 1_000
+_ROUNDS = 500
+_POOL = 1 << 14  # random tokens that may be paired with a latent's contexts
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def _matched(
     counts = np.bincount(held.ids)
     levels = np.log2(np.maximum(counts, 1)).astype(np.int64)  # of each token id
     generator = np.random.default_rng(derive(look.seed, "random", latent))
-    free = generator.permutation(held.without(latent, np.array(rows)))
+    drawn = generator.permutation(len(held.ids))[:_POOL]
+    free = drawn[~held.holds(latent, np.array(rows), drawn)]
     pools: dict[int, list[int]] = {}
     by_level = levels[held.ids[free]]
     for level in np.unique(by_level).tolist():
