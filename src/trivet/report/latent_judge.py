@@ -49,8 +49,11 @@ class Judge:
             if name not in self.prompt:
                 raise ConfigError(f"must hold {name}", where="prompt")
 
-    def kind(self, feature: Feature) -> Kind:
-        """What the model says; it is given what a card shows, and no score."""
+    def kind(self, feature: Feature) -> Kind | None:
+        """What the model says; it is given what a card shows, and no score.
+
+        An answer that names no kind, or two, is none.
+        """
         tokens = ", ".join(f"{token} {share:.0%}" for token, share in feature.tokens)
         lines = [
             f"- {one.place.before}[[{one.place.token}]]{one.place.after}"
@@ -63,13 +66,12 @@ class Judge:
             "max_tokens": 8,
             "temperature": 0,
         }
-        server = Server(self.url, self.api_key_env, self.timeout, self.retries)
+        again = "Start it, and run again"
+        server = Server(self.url, self.api_key_env, self.timeout, self.retries, again=again)
         answer = server.post("chat/completions", body)
         try:
             said = str(json.loads(answer)["choices"][0]["message"]["content"]).casefold()
         except (ValueError, LookupError, TypeError):
             raise server.misunderstood(answer, "a chat model") from None
         found: list[Kind] = [kind for kind in KINDS if kind.split()[0] in said]
-        if len(found) != 1:
-            raise server.misunderstood(said.encode(), f"one of {', '.join(KINDS)}")
-        return found[0]
+        return found[0] if len(found) == 1 else None

@@ -71,7 +71,9 @@ def share_table(features: Sequence[Feature], seed: int = 0) -> str:
             row.append(f"{other.value:.0%} [{other.low:.0%}, {other.high:.0%}]")
         rows.append([*row, f"{one.published:.0%}"])
     head = ["kind", "by the rule [95%]", *(["by the judge [95%]"] if said else []), "published"]
-    return f"{table(head, rows)}\n{SOURCE}; no target"
+    silent = len(features) - len(judged) if said else 0
+    note = f"\nthe judge named no kind, or two, of {silent} latents" if silent else ""
+    return f"{table(head, rows)}\n{SOURCE}; no target{note}"
 
 
 def pair_text(found: Pair, most: int) -> str:

@@ -58,10 +58,15 @@ def test_a_model_is_shown_the_card_and_no_score(cards, monkeypatch, said, kind):
 
 
 @pytest.mark.parametrize("said", ["a word", "lexical or broad topical", ""])
-def test_an_answer_that_names_no_kind_or_two_is_refused(cards, said):
-    refused = pytest.raises(TrivetError, match="its answer is not that of one of lexical")
-    with server(lambda _: said) as (url, _), refused:
-        Judge("a-model", url=url).kind(cards(1)[0])
+def test_an_answer_that_names_no_kind_or_two_is_none(cards, said):
+    with server(lambda _: said) as (url, _):
+        assert Judge("a-model", url=url).kind(cards(1)[0]) is None
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line(cards, free_port):
+    judge = Judge("a-model", url=f"http://127.0.0.1:{free_port}", retries=0)
+    with pytest.raises(TrivetError, match="cannot be reached .*Start it, and run again"):
+        judge.kind(cards(1)[0])
 
 
 def test_a_prompt_must_show_the_latent():
@@ -77,4 +82,6 @@ def test_a_judge_is_configured_and_its_shares_stand_beside_the_rules(cards, page
     judged = [replace(one, judged="broad topical") for one in cards(30)]
     assert "by the judge" in share_table(judged) and "100% [100%, 100%]" in share_table(judged)
     assert "by the judge" not in share_table(cards(30))
+    one_silent = [replace(judged[0], judged=None), *judged[1:]]
+    assert share_table(one_silent).endswith("the judge named no kind, or two, of 1 latents")
     assert "by a language model" in page_of(judged)

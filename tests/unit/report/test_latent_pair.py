@@ -5,7 +5,7 @@ import pytest
 
 from trivet.core.errors import DataError
 from trivet.report.latent_pair import pair, parts_of
-from trivet.report.latent_reading import in_sentence, readings
+from trivet.report.latent_reading import in_sentence, plain, readings
 
 QUERY = "a green field by the deep sea"
 
@@ -86,3 +86,11 @@ def test_what_is_not_there_is_told_in_one_line(latent, texts, query, document, s
     made.index(texts)
     with pytest.raises(DataError, match=said):
         pair(made, texts, query, document)
+
+
+@pytest.mark.parametrize(
+    ("piece", "told"),
+    [("##OMA", "oma"), ("ĠFox", "fox"), ("▁sea", "sea"), ("##", "##"), ("[CLS]", "[cls]")],
+)
+def test_a_token_is_told_without_marks_of_its_place_in_a_word(piece, told):
+    assert plain(piece) == told
