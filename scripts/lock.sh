@@ -8,7 +8,7 @@ other=${1:-python3.13}
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 "$python" -m venv "$room/venv"
-"$room/venv/bin/python" -m pip install --quiet --upgrade ".[demo,plaid,tensorboard,wandb,onnx,explore,dev]" \
+"$room/venv/bin/python" -m pip install --quiet --upgrade ".[demo,plaid,tensorboard,wandb,onnx,dev]" \
   hatchling editables 'setuptools<82'  # torch wants it, and a venv of Python 3.12 has none
 {
   echo "# Made by scripts/lock.sh on Python 3.11; installs on 3.12 and 3.13 too. Pinned versions, no addresses."

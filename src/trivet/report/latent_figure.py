@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from trivet.core.errors import TrivetError
 from trivet.report.latent_curves import Curve
 
 _POINTS = 240  # of a curve, evenly over the logarithm of ranks
@@ -21,9 +20,13 @@ _MARKS = ["o", "s", "^"]  # told apart without colours, too
 
 def figure(curves: Sequence[Curve], documents: int) -> str:
     """An SVG element without any address, the same bytes every time."""
-    pyplot, context = _matplotlib()
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
     ink, soft, line = _INKS
-    with context({
+    with matplotlib.rc_context({
         "svg.fonttype": "none", "svg.hashsalt": "trivet", "font.family": "sans-serif",
         "font.size": 11, "text.color": ink, "axes.edgecolor": soft, "axes.labelcolor": ink,
         "xtick.color": soft, "ytick.color": soft, "axes.facecolor": "none",
@@ -65,16 +68,3 @@ def _inline(svg: str) -> str:
     for colour, name in (_INKS | _CURVES).items():
         svg = svg.replace(colour, name)
     return svg.replace("<svg", '<svg aria-hidden="true"', 1).strip()
-
-
-def _matplotlib() -> tuple[Any, Any]:
-    try:
-        import matplotlib
-    except ImportError as error:
-        fix = "pip install 'trivet[explore]'"
-        raise TrivetError(f"matplotlib cannot be imported ({error})", where="explore",
-                          fix=fix) from None  # fmt: skip
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    return pyplot, matplotlib.rc_context
