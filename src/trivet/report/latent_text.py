@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from trivet.bench.auc import Area
@@ -13,6 +14,7 @@ from trivet.report.latent_pair import Pair
 from trivet.report.latent_reading import Place
 
 _SHOWN = 100  # letters of a text that is only named
+_TAIL, _HEAD = re.compile(r"\w+$"), re.compile(r"\w+")
 
 
 def area(found: Area | None) -> str:
@@ -105,7 +107,17 @@ def pair_text(found: Pair, most: int) -> str:
 
 
 def _words(places: Sequence[Place]) -> str:
-    return ", ".join(place.token.strip() for place in places)
+    """The words that tokens are pieces of, each once."""
+    return ", ".join(dict.fromkeys(whole(place) for place in places))
+
+
+def whole(place: Place) -> str:
+    """The word that a token is a piece of, in lower case; a sign is alone."""
+    token = place.token.strip()
+    if not token.isalnum():
+        return token
+    before, after = _TAIL.search(place.before), _HEAD.match(place.after)
+    return f"{before[0] if before else ''}{token}{after[0] if after else ''}".casefold()
 
 
 def _shown(place: Place) -> str:

@@ -5,7 +5,8 @@ import pytest
 
 from trivet.core.errors import DataError
 from trivet.report.latent_pair import pair, parts_of
-from trivet.report.latent_reading import in_sentence, plain, readings
+from trivet.report.latent_reading import Place, in_sentence, plain, readings
+from trivet.report.latent_text import whole
 
 QUERY = "a green field by the deep sea"
 
@@ -73,6 +74,8 @@ def test_a_token_is_told_within_its_sentence(latent):
     assert [one.token for one in words][4:8] == ["The", "red", "fox", ";"]
     assert (words[5].before, words[5].after) == ("The ", " fox;")
     assert (words[0].token, words[0].before, words[-1].token) == ("[CLS]", "", "[SEP]")
+    assert [whole(one) for one in words[5:8]] == ["red", "fox", ";"]
+    assert whole(Place("of in", "som", "nia, and")) == "insomnia"
     long = in_sentence(model, "word " * 40 + "fox", 20, letters=11)
     assert (long.before, long.after) == ("…word word ", " word word…")
 
