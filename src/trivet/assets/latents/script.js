@@ -100,9 +100,11 @@
     const number = /^\d+$/.test(word) ? Number(word) : null;
     // tokens before contexts: what a latent stands for comes before where it was seen
     const rank = (one) => {
-      if (number !== null && one.n === number) return 3;
-      if (one.words.includes(bare)) return 2;
-      if (one.words.some((token) => token.includes(bare))) return 1;
+      if (number !== null && one.n === number) return 9;
+      const held = one.t.filter(([token]) => token.includes(bare));
+      const share = at("order").value === "drawn" ? held.reduce((sum, [, part]) => sum + part, 0) : 0;
+      if (one.words.includes(bare)) return 1.5 + share; // the more of a latent it is, the earlier
+      if (held.length) return .5 + share;
       return one.text.includes(bare) ? 0 : -1;
     };
     const by = orders[at("order").value];
