@@ -69,7 +69,7 @@ def browse(page, folder, *flags, fragment="", steps=STEPS):
     done = subprocess.run(
         [BROWSER, *FLAGS.split(), *flags, f"--user-data-dir={folder}/profile", "--dump-dom",
          path.as_uri() + fragment],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     found = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.S)
