@@ -110,3 +110,26 @@ def add(ledger):
         return ledger.add(result, bench=given.get("bench", "animals"), command="c", label=label)
 
     return add
+
+
+@pytest.fixture(scope="session")
+def latent_folder(tmp_path_factory):
+    """A small model with a sparse autoencoder, random but for its seed: 40 latents, 3 a token."""
+    from trivet.core.places import asset
+    from trivet.models.backbone import Fresh
+    from trivet.models.latent import Latent, save_latent
+    from trivet.models.loading import load_tokenizer
+    from trivet.models.sae import TopK
+    from trivet.models.tokens import Tokenizer
+
+    shape = {"model_type": "bert", "vocab_size": 30522, "hidden_size": 16}
+    shape |= {"intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder, _ = Fresh(shape | {"initializer_range": 0.5}, seed=0).load()
+    inner = load_tokenizer(asset("tokenizers/bert-base-uncased"))
+    lengths, prompts = {"query": 16, "document": 24}, {"query": "", "document": ""}
+    tokenizer = Tokenizer(inner, prompts=prompts, lengths=lengths, limit=32)
+    sae = TopK(16, 40, 3)
+    sae.draw(0)
+    folder = tmp_path_factory.mktemp("latent")
+    save_latent(Latent(encoder, sae, tokenizer).eval(), folder)
+    return str(folder)

@@ -108,8 +108,14 @@ def parser() -> argparse.ArgumentParser:
 
 def composed(flags: argparse.Namespace) -> Evaluation:
     """What the flags and the config tree say together."""
-    from trivet.cli import compose
     from trivet.core.schema import build
+
+    return build(config_of(flags))
+
+
+def config_of(flags: argparse.Namespace, name: str = "eval") -> dict[str, Any]:
+    """The same as plain Python; `name` is a config with a bench and a retriever."""
+    from trivet.cli import compose
 
     compose.prepare()
     _check_words(flags)
@@ -131,9 +137,9 @@ def composed(flags: argparse.Namespace) -> Evaluation:
     if extra is not None:
         words.append(f"hydra.searchpath=[file://{extra.resolve()}]")
 
-    config = compose.composed("eval", words)
+    config = compose.composed(name, words)
     _set(config, flags, path if bench == "folder" and flags.bench != "folder" else None)
-    return build(config)
+    return config
 
 
 def _check_words(flags: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ _COMMANDS = {
     "mine": ("trivet.cli.mine", "mine hard negatives for pairs, or keep the consistent pairs"),
     "score": ("trivet.cli.score", "let a reranker score each query's documents, to learn from"),
     "sizes": ("trivet.cli.sizes", "measure a dense model at fewer dimensions and fewer bits"),
+    "sae": ("trivet.cli.sae", "train a sparse autoencoder, and look into its latent terms"),
     "explain": ("trivet.cli.explain", "show which query token matched which document token"),
     "report": ("trivet.cli.report", "print rows of a ledger side by side"),
     "compare": ("trivet.cli.compare", "test rows of a ledger against a baseline, with intervals"),

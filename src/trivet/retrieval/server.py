@@ -28,6 +28,7 @@ class Server:
     timeout: float = 120.0
     retries: int = 0  # how often a request is sent again, if it may succeed then
     pause: float = 1.0  # seconds before that; doubled each time
+    again: str = _AGAIN  # what a user is told to do where it is busy
 
     def __post_init__(self) -> None:
         """An address of the web, and a key where one is named."""
@@ -61,12 +62,12 @@ class Server:
             said = " ".join(error.read(400).decode(errors="replace").split())[:160]
             what = f"refused ({error.code} {error.reason}{': ' if said else ''}{said})"
             if error.code == 429 or error.code >= 500:
-                raise _Busy(what, where=where, fix=_AGAIN) from None
+                raise _Busy(what, where=where, fix=self.again) from None
             denied = "Check api_key_env" if error.code in (401, 403) else "Check endpoint and model"
             raise TrivetError(what, where=where, fix=denied) from None
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             reason = getattr(error, "reason", None) or error or type(error).__name__
-            raise _Busy(f"cannot be reached ({reason})", where=where, fix=_AGAIN) from None
+            raise _Busy(f"cannot be reached ({reason})", where=where, fix=self.again) from None
 
     def misunderstood(self, answer: bytes, kind: str) -> TrivetError:
         """What to say of an answer that cannot be read."""

@@ -94,6 +94,16 @@ class Terms(Encoder[Model], Generic[Model]):
             rows[start:stop], scores[start:stop] = topk(found, k, self._state["order"])
         return Ranking(ids, documents, rows, np.where(rows >= 0, scores, np.float32(0)))
 
+    def documents(self) -> Postings:
+        """What each term counts in each document searched."""
+        return self._state["postings"]
+
+    def asked(self, texts: Sequence[str]) -> Postings:
+        """What each term counts in each query: `search` multiplies documents with it."""
+        return self._asked(
+            self._postings(Vectors(list(self._encode(texts, "query", split(texts), "queries"))))
+        )
+
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, what was cut, and how many terms there are."""
         facts = self._facts() | {

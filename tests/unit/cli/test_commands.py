@@ -57,6 +57,10 @@ def small(tmp_path_factory) -> Path:
         ["compare", "--help"],
         ["mine", "--help"],
         ["explain", "--help"],
+        ["sae", "--help"],
+        ["sae", "train", "--help"],
+        ["sae", "inspect", "--help"],
+        ["sae", "explore", "--help"],
     ],
 )
 def test_help_imports_nothing_heavy(words, tmp_path):
@@ -282,12 +286,16 @@ def late(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("line", commands())
-def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, mirror, late):
+def test_a_command_of_the_readme_works_as_it_is_written(
+    line, tmp_path, small, mirror, late, latent_folder
+):
     """Typed word for word, but for placeholders; training and mining are cut to a dry run."""
     line = line.replace("FOLDER", shlex.quote(str(small)))
     turned = ("--retriever colbert", "--format pylate", "trivet explain")
     if any(words in line for words in turned):
         line = line.replace("MODEL", shlex.quote(str(late)))
+    if "sae" in line or "--retriever latent" in line:
+        line = line.replace("MODEL", shlex.quote(latent_folder))
     if re.search(r"--bench (beir|nano|limit|longembed)", line):
         line += f" --data {shlex.quote(str(mirror))}"
     if "MODEL" in line:
@@ -301,9 +309,8 @@ def test_a_command_of_the_readme_works_as_it_is_written(line, tmp_path, small, m
         mined = {"query": "a fox", "positive": "a red fox"}
         (tmp_path / "MINED").with_suffix(".jsonl").write_text(json.dumps(mined))
         words[words.index("MINED")] = "MINED.jsonl"
-    if words[0] in ("train", "mine", "score") and not {"--dry-run", "--help", "--estimate"} & set(
-        words
-    ):
+    made = words[0] in ("train", "mine", "score") or words[:2] == ["sae", "train"]
+    if made and not {"--dry-run", "--help", "--estimate"} & set(words):
         words.append("--dry-run")
     if "RUN" in words:
         (tmp_path / "RUN").write_text("q Q0 1 1 2.5 a-tag\n")
