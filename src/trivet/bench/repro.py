@@ -22,7 +22,7 @@ from trivet.core.files import read_json
 Row = dict[str, Any]
 CAUSES = ("task", "split", "data", "documents", "queries", "k", "drop_self", "seed", "in_domain")
 CONTEXT = ("time", "seconds", "trivet", "git", "libraries", "hardware")
-_NAMES = ("model",)  # of a retriever: the key says what it is
+_NAMES = ("model", "parameters")  # of a retriever: the key says what it is
 _TOLERANCE = {"bf16": 1e-3}
 _FP32 = 1e-6
 

@@ -1,4 +1,4 @@
-"""`trivet report`: rows of a ledger as a table."""
+"""`trivet report`: rows of a ledger as a table, or all of it as a site."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ FORMATS = ["markdown", "latex", "csv"]
 
 
 def run(argv: list[str]) -> int:
-    """Read the ledger and print its rows side by side."""
+    """Read the ledger; print its rows side by side, or write the pages of a site."""
     flags = _parser().parse_args(argv)
+    if flags.site:
+        return _site(flags)
 
     from trivet.bench.ledger import Ledger
     from trivet.core.errors import ConfigError, TrivetError
@@ -40,9 +42,44 @@ def run(argv: list[str]) -> int:
     return 0
 
 
+def _site(flags: argparse.Namespace) -> int:
+    from trivet.core.errors import ConfigError, TrivetError
+    from trivet.report.site.findings import findings
+    from trivet.report.site.held import hold
+    from trivet.report.site.pages import read_pages
+    from trivet.report.site.site import write
+
+    for name in ("bench", "share_of", "output"):
+        if getattr(flags, name) is not None:
+            raise ConfigError("not with --site", where=f"--{name.replace('_', '-')}")
+    pages = read_pages(Path(flags.pages) if flags.pages else None)
+    held = hold(Path(flags.ledger), outputs(flags.runs))
+    if not held.rows and not held.runs:
+        fix = "trivet eval adds some; --runs names the folder of runs"
+        raise TrivetError("no rows and no runs", where=flags.ledger, fix=fix)
+    out = Path(flags.site).expanduser()
+    write(out, held, pages, findings(held, pages, flags.rounds))
+    print(out / "index.html")
+    return 0
+
+
+def outputs(given: list[str] | None) -> list[Path]:
+    """The folders of runs that are named, each of which must be there; else `outputs`, if it is."""
+    from trivet.core.errors import ConfigError
+
+    if given is None:
+        return [path for path in [Path("outputs")] if path.is_dir()]
+    for name in given:
+        if not Path(name).expanduser().is_dir():
+            raise ConfigError("no folder", where=f"--runs {name}", fix="Name what `out` was set to")
+    return [Path(name).expanduser() for name in given]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="trivet report", description="Print the rows of a ledger side by side."
+        prog="trivet report",
+        description="Print the rows of a ledger side by side, or write all of "
+        "it as a site: leaderboards, ablations, stages, curves, and how each row was made.",
     )
     parser.add_argument("--ledger", default="results/ledger.jsonl", help="the ledger's file")
     parser.add_argument("--bench", help="only the rows of this bench")
@@ -53,5 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--share-of", help="the label whose first metric counts as 100%%")
     parser.add_argument("--published", action="store_true", help="add published figures, marked")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
+    parser.add_argument("--site", metavar="DIR", help="write a static site into this folder")
+    parser.add_argument(
+        "--pages", metavar="FILE", help="the site's questions: labels by page, YAML"
+    )
+    parser.add_argument(
+        "--runs",
+        action="append",
+        metavar="DIR",
+        help="a folder with runs/ and artifacts/, for curves and lineage; again for each "
+        "(default outputs, if it is there)",
+    )
+    parser.add_argument("--rounds", type=int, default=10_000, help="of the site's random draws")
     parser.add_argument("--output", help="write to this file instead of the terminal")
     return parser

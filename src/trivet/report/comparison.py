@@ -150,7 +150,7 @@ def _samples(
     chosen = [choice.of(task) for choice in choices]
     rows = [row for part in chosen for row in part]
     allowed = check_comparable(rows, across)
-    notes = [f"rows differ in {', '.join(allowed)}, as --across allows"] if allowed else []
+    notes = [f"rows differ in {', '.join(allowed)}, which was allowed"] if allowed else []
     scores = [read_scores(ledger, row, metric) for row in rows]
     values = aligned(scores, rows)  # (rows, Q)
     relevant = next((one.relevant for one in scores if one.relevant is not None), None)

@@ -10,6 +10,7 @@ Row = dict[str, Any]
 _FOUND = {
     "model",
     "model_key",
+    "parameters",
     "trained_on",
     "in_domain",
     "truncated_query_share",
@@ -45,25 +46,25 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
 def _differing(rows: Sequence[Row]) -> list[str]:
     found: dict[str, set[str]] = {}
     for row in rows:
-        for name, value in _settings(row["retriever"]).items():
+        for name, value in settings(row["retriever"]).items():
             found.setdefault(name, set()).add(repr(value))
     return [name for name, values in found.items() if len(values) > 1]
 
 
 def _named(row: Row, names: list[str]) -> Row:
-    settings = _settings(row["retriever"])
-    told = ", ".join(f"{name}={settings[name]}" for name in names if name in settings)
+    own = settings(row["retriever"])
+    told = ", ".join(f"{name}={own[name]}" for name in names if name in own)
     return {**row, "label": f"{row['label']} ({told})"} if told else row
 
 
-def _settings(retriever: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def settings(retriever: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings by their dotted names; `kind` first, for it explains the others."""
     out: dict[str, Any] = {}
     for name, value in sorted(retriever.items(), key=lambda item: (item[0] != "kind", item[0])):
         if name in _FOUND:
             continue
         if isinstance(value, dict):
-            out |= _settings(value, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+            out |= settings(value, f"{prefix}{name}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
             out[prefix + name] = value
     return out

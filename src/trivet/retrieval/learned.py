@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from trivet.core.artifact import MANIFEST
 from trivet.core.errors import ConfigError
@@ -48,7 +51,8 @@ def truncated_shares(counts: dict[str, tuple[int, int]]) -> dict[str, float]:
 
 
 def identity(folder: Path) -> dict[str, Any]:
-    """What a ledger row says of a model: its key, and what it was trained on if that is known."""
+    """What a ledger row says of a model: its key and size, and its training if that is known."""
+    size = {"parameters": parameters(folder)}
     if (folder / MANIFEST).is_file():
         manifest = read_json(folder / MANIFEST)
         return {
@@ -56,6 +60,7 @@ def identity(folder: Path) -> dict[str, Any]:
             "in_domain": manifest.get("in_domain", []),
             "trained_on": manifest.get("trained_on", []),
             "train_seed": manifest.get("seed"),
+            **size,
         }
     words = {path.name for path in vocabulary_files(folder)}
     digests = {
@@ -63,4 +68,17 @@ def identity(folder: Path) -> dict[str, Any]:
         for name, digest in tree_digests(folder).items()
         if name.endswith((".safetensors", "json")) or name in words
     }
-    return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None}
+    return {"model_key": json_digest(digests), "in_domain": [], "trained_on": None, **size}
+
+
+def parameters(folder: Path) -> int | None:
+    """How many numbers a model's weights are, in all its modules; None: none that can be read."""
+    count = 0
+    try:
+        for path in sorted(folder.rglob("*.safetensors")):
+            with safe_open(path, framework="np") as tensors:
+                names: list[str] = list(tensors.keys())
+                count += sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+    except SafetensorError:  # whoever loads the model says more
+        return None
+    return count or None

@@ -1,0 +1,112 @@
+"""Learning curves: what runs logged on the way, with the seeds of one config together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trivet.report.site.held import RunFolder
+from trivet.report.site.made import Flat, flat
+
+_OFF = ("seed", "out", "cache", "machine", "tracker", "debug", "resume", "force")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One config: of each seed the steps and the values."""
+
+    label: str
+    state: str  # finished if all are
+    seeds: list[tuple[list[int], list[float]]]
+
+    @property
+    def last(self) -> float:
+        """The mean of the seeds' last values."""
+        return sum(values[-1] for _, values in self.seeds) / len(self.seeds)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One figure: a metric of a stage."""
+
+    recipe: str
+    stage: str
+    metric: str
+    curves: list[Curve]
+
+
+def curves(runs: Sequence[RunFolder]) -> list[Curves]:
+    """A figure for each recipe, stage and metric: the dev metrics first, then the loss.
+
+    Runs that share a stage log it once, in the folder of the run that made it.
+    """
+    recipes: dict[str, list[RunFolder]] = {}
+    for run in runs:
+        recipes.setdefault(str(run.config.get("name", run.name)), []).append(run)
+    out: list[Curves] = []
+    for recipe, of_recipe in recipes.items():
+        names = _names(of_recipe)
+        found: dict[tuple[str, str], dict[str, list[tuple[RunFolder, Any]]]] = {}
+        for run, name in zip(of_recipe, names, strict=True):
+            for stage, metric, line in _series(run):
+                of_figure = found.setdefault((stage, metric), {})
+                of_figure.setdefault(name, []).append((run, line))
+        for (stage, metric), by_name in sorted(found.items(), key=_order):
+            lines = [
+                Curve(name, _state([run for run, _ in several]), [line for _, line in several])
+                for name, several in by_name.items()
+            ]
+            out.append(Curves(recipe, stage, metric, lines))
+    return out
+
+
+def _order(item: tuple[tuple[str, str], Any]) -> tuple[str, bool, str]:
+    stage, metric = item[0]
+    return stage, not metric.startswith("dev/"), metric
+
+
+def _series(run: RunFolder) -> Iterator[tuple[str, str, tuple[list[int], list[float]]]]:
+    for stage, lines in run.stages.items():
+        for metric in dict.fromkeys(name for line in lines for name in line):
+            if metric in ("step", "lr"):
+                continue
+            known = [line for line in lines if isinstance(line.get(metric), int | float)]
+            if known:
+                steps = [int(line["step"]) for line in known]
+                yield stage, metric, (steps, [float(line[metric]) for line in known])
+
+
+def _state(runs: Sequence[RunFolder]) -> str:
+    states = {run.state for run in runs}
+    return states.pop() if len(states) == 1 else ", ".join(sorted(states))
+
+
+def _names(runs: Sequence[RunFolder]) -> list[str]:
+    """What of its config tells a run from the others of its recipe, the seed apart."""
+    configs = [_config(run) for run in runs]
+    keys = list(dict.fromkeys(key for config in configs for key in config))
+    differing = [
+        key for key in keys if len({json.dumps(config.get(key)) for config in configs}) > 1
+    ]
+    out: list[str] = []
+    for config in configs:
+        told = [f"{_short(key, differing)}={config[key]}" for key in differing if key in config]
+        out.append(", ".join(told[:4]) + (f" and {len(told) - 4} more" if told[4:] else ""))
+    return [name or "as it is" for name in out]
+
+
+def _config(run: RunFolder) -> Flat:
+    whole = {key: value for key, value in run.config.items() if key not in _OFF}
+    return {key: value for key, value in flat(whole, "").items() if not key.endswith("seed")}
+
+
+def _short(key: str, others: Sequence[str]) -> str:
+    """A key's last part, with those before it as far as they are needed."""
+    parts = key.strip(".").split(".")
+    for count in range(1, len(parts)):
+        end = ".".join(parts[-count:])
+        if sum(f".{other}".endswith(f".{end}") for other in others) == 1:
+            return end
+    return ".".join(parts)
