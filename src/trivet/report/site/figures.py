@@ -70,6 +70,8 @@ def of_study(study: Study) -> Drawing:
             plain(axes)
             axes.set_title("average" if table is tables[0] and len(tables) > 1 else table.title)
             axes.locator_params(axis="x", nbins=3)
+            axes.xaxis.set_major_formatter(_tick)
+            axes.tick_params(axis="x", labelsize=7.5)
         _named(grid[0, 0], names)
         base = study.pooled.lines[0]
         figure.supxlabel(
@@ -153,6 +155,8 @@ def of_tradeoffs(board: Board, found: Sequence[Point]) -> Drawing | None:
     if not panels or len(found) < 2:
         return None
     name = f"tradeoffs-{_file(board.bench)}"
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     with styled(name):
         figure, grid = new(7.2, 3.3, ncols=len(panels), sharey=True)
         for axes, (what, cost) in zip(grid[0], panels.items(), strict=True):
@@ -167,6 +171,10 @@ def of_tradeoffs(board: Board, found: Sequence[Point]) -> Drawing | None:
                 axes.annotate(_cut(p.label, 26), (cost(p), p.quality), (4, -9), fontsize=7,
                               textcoords="offset points", color=INK)  # fmt: skip
             axes.set_xscale("log")
+            few = max(x for x, _ in priced) < 20 * min(x for x, _ in priced)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+            axes.xaxis.set_major_formatter(_tick)
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(what)
             axes.tick_params(axis="y", labelcolor=SOFT)
             axes.margins(x=0.18, y=0.1)
@@ -194,6 +202,11 @@ def _named(axes: Any, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), [_cut(name, 44) for name in names])
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.spines["left"].set_visible(False)
+
+
+def _tick(value: float, place: int | None = None) -> str:
+    """A tick's number, no longer than it must be."""
+    return f"{value:,.6g}".replace("-", "−")
 
 
 def _colour(line: Line) -> str:
