@@ -63,7 +63,7 @@ OPTIONAL: dict[str, tuple[type, ...]] = {
 SWEEP: dict[str, tuple[type, ...]] = {
     "name": (str,),  # of the ablation
     "level": (dict,),  # what this run overrides, by its key, less the seed
-    "baseline": (dict, type(None)),  # the level that the others are set against; None: not said
+    "baseline": (dict, type(None)),  # the settings of the level that others are set against
 }
 RETRIEVER: dict[str, tuple[type, ...]] = {
     "kind": (str,),

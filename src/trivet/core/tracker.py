@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -67,7 +69,12 @@ class Wandb:
                 log.warning("wandb has no login: going on without it. Log in, or mode: offline")
                 return
             self._run = wandb.init(
-                project=self.project, name=name, config=config, dir=str(folder), mode=self.mode
+                project=self.project,
+                name=name,
+                config=config,
+                dir=str(folder),
+                mode=self.mode,
+                **grouped(config),
             )
         except Exception as error:  # whatever a tracker does, the run goes on
             log.warning("wandb does not start (%s): going on without it", error)
@@ -89,6 +96,26 @@ class Wandb:
                 run.finish()
             except Exception as error:
                 log.warning("wandb does not finish (%s)", error)
+
+
+def grouped(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run stands among others, as in the report: a sweep, its level, and there the seeds.
+
+    Without a sweep the recipe is the group. wandb takes 64 characters of a tag or a job's type.
+    """
+    recipe = str(config.get("name") or "run")
+    sweep: Mapping[str, Any] = config.get("sweep") or {}
+    level = [
+        f"{re.split(r'[@.]', key)[0 if '@' in key else -1]}={value}"
+        for key, value in (sweep.get("level") or {}).items()
+    ]
+    seed = config.get("seed")
+    tags = [recipe, *level, *([f"seed={seed}"] if seed is not None else [])]
+    return {
+        "group": str(sweep.get("id") or sweep.get("name") or recipe)[:128],
+        "job_type": (", ".join(level) or "train")[:64],
+        "tags": list(dict.fromkeys(tag[:64] for tag in tags)),
+    }
 
 
 @dataclass

@@ -9,8 +9,13 @@ from typing import Any
 
 from trivet.report.site.held import RunFolder
 from trivet.report.site.made import Flat, flat
+from trivet.report.site.sweeps import short
 
-_OFF = ("seed", "out", "cache", "machine", "tracker", "debug", "resume", "force")
+# what changes no curve, or is said by the sweep's level
+_OFF = (
+    *("seed", "out", "cache", "machine", "tracker", "debug", "resume", "force"),
+    *("sweep", "measure", "objective", "hopeless"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ def curves(runs: Sequence[RunFolder]) -> list[Curves]:
     """
     recipes: dict[str, list[RunFolder]] = {}
     for run in runs:
-        recipes.setdefault(str(run.config.get("name", run.name)), []).append(run)
+        sweep = run.config.get("sweep") or {}
+        recipe = str(run.config.get("name", run.name))
+        recipes.setdefault(f"{recipe}, {sweep['id']}" if sweep else recipe, []).append(run)
     out: list[Curves] = []
     for recipe, of_recipe in recipes.items():
         names = _names(of_recipe)
@@ -85,6 +92,8 @@ def _state(runs: Sequence[RunFolder]) -> str:
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:
     """What of its config tells a run from the others of its recipe, the seed apart."""
+    if all(run.config.get("sweep") for run in runs):
+        return short([run.config["sweep"]["level"] for run in runs])
     configs = [_config(run) for run in runs]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [

@@ -13,7 +13,7 @@ from trivet.report.comparison import Comparison, compare
 from trivet.report.selection import Choice, choose
 from trivet.report.site.boards import METRIC
 from trivet.report.site.pages import Question
-from trivet.report.site.sweeps import by_level, identity, short
+from trivet.report.site.sweeps import by_level, short
 
 Row = dict[str, Any]
 
@@ -63,28 +63,33 @@ def swept(
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.get("sweep"):
-            found.setdefault((row["sweep"]["name"], row["bench"]), []).append(row)
-    several = {name for name, _ in found if [n for n, _ in found].count(name) > 1}
+            sweep = str(row["sweep"].get("id") or row["sweep"]["name"])
+            found.setdefault((sweep, row["bench"]), []).append(row)
+    names = [str(of_sweep[0]["sweep"]["name"]) for of_sweep in found.values()]
     out: list[Study] = []
-    for (name, bench), of_sweep in found.items():
+    for name, ((sweep, bench), of_sweep) in zip(names, found.items(), strict=True):
         choices = levels(of_sweep)
         if len(choices) < 2:
             continue
-        title = name.replace("_", " ") + (f" on {bench}" if name in several else "")
-        page = slug(f"{name}-{bench}" if name in several else name)
+        alone = names.count(name) == 1
+        title = name.replace("_", " ") + ("" if alone else f" on {bench} ({sweep})")
+        page = slug(name if alone else f"{sweep}-{bench}")
         metric = metrics.get(bench, METRIC)
         out.append(_study(ledger, (page, title, ""), choices, metric, rounds))
     return out
 
 
 def levels(rows: Sequence[Row]) -> list[Choice]:
-    """The levels of a sweep, named by what they set; the baseline first if rows say which."""
+    """The levels of a sweep, named by what they set; the baseline first, if rows say which.
+
+    A baseline names the settings that make it one; what all levels set alike it leaves out.
+    """
     found = by_level(rows)
-    baseline = next((identity(r["sweep"]["baseline"]) for r in rows if r["sweep"]["baseline"]), "")
-    names = short([of_level[0]["sweep"]["level"] for of_level in found.values()])
+    baseline: dict[str, Any] = next((r["sweep"]["baseline"] for r in rows), None) or {}
+    levels = [of_level[0]["sweep"]["level"] for of_level in found.values()]
     choices = [
-        (level != baseline, Choice(name, of_level))
-        for name, (level, of_level) in zip(names, found.items(), strict=True)
+        (any(str(level.get(k)) != str(v) for k, v in baseline.items()), Choice(name, of_level))
+        for name, level, of_level in zip(short(levels), levels, found.values(), strict=True)
     ]
     return [choice for _, choice in sorted(choices, key=lambda pair: pair[0])]
 
