@@ -107,7 +107,13 @@ def add(ledger):
             seconds={"index": 0.1},
             retriever=retriever,
         )
-        return ledger.add(result, bench=given.get("bench", "animals"), command="c", label=label)
+        return ledger.add(
+            result,
+            bench=given.get("bench", "animals"),
+            command=given.get("command", "c"),
+            label=label,
+            sweep=given.get("sweep"),
+        )
 
     return add
 

@@ -94,7 +94,7 @@ def compare(
     """
     if rounds < 1:
         raise ConfigError("must be at least 1", where="--rounds")
-    tasks, left_out = _common(choices)
+    tasks, left_out = _common(choices, partial)
     if partial:
         tasks, left_out = [*tasks, *left_out], []
     out: list[Comparison] = []
@@ -120,12 +120,12 @@ def compare(
     return out
 
 
-def _common(choices: Sequence[Choice]) -> tuple[list[str], list[str]]:
+def _common(choices: Sequence[Choice], partial: bool) -> tuple[list[str], list[str]]:
     """The tasks that all choices have, and those that only some have."""
     known = [list(dict.fromkeys(row["task"] for row in choice.rows)) for choice in choices]
     every = list(dict.fromkeys(task for tasks in known for task in tasks))
     common = [task for task in every if all(task in tasks for tasks in known)]
-    if not common:
+    if not common and not partial:
         has = "; ".join(f"{c.name}: {', '.join(t)}" for c, t in zip(choices, known, strict=True))
         raise TrivetError(f"no task was measured for every row ({has})", where="compare")
     return common, [task for task in every if task not in common]
@@ -183,6 +183,8 @@ def _compare(
     title: str, metric: str, tasks: list[list[_Sample]], notes: list[str], seed: int, rounds: int
 ) -> Comparison:
     """Every choice against the first one, on the mean over tasks."""
+    if not tasks[0]:  # nobody has every task
+        return Comparison(title, metric, 0, [], notes)
     by_choice = list(zip(*tasks, strict=True))  # of each choice its tasks
     means = [float(np.mean([one.scores.mean() for one in part])) for part in by_choice]
     drawn = [np.mean([one.drawn for one in part], axis=0) for part in by_choice]

@@ -98,6 +98,21 @@ def test_a_label_names_the_row_instead_of_the_model(beir, tmp_path):
     assert [row["label"] for row in ledger.read()] == ["the start"]
 
 
+def test_a_row_may_name_its_sweep_and_need_not(beir, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    sweep = {"name": "heads", "level": {"head": "ffn"}, "baseline": {"head": "linear"}}
+    ledger.add(measured(beir), bench="b", command="c")
+    ledger.add(measured(beir), bench="b", command="c", sweep=sweep)
+    assert [row.get("sweep") for row in ledger.read()] == [None, sweep]
+
+
+@pytest.mark.parametrize("wrong", ["heads", {"name": "heads"}, {"name": 1, "level": {}}])
+def test_a_sweep_that_does_not_say_its_level_is_refused(beir, wrong):
+    row = make_row(measured(beir), bench="b", command="c", sweep=wrong)
+    with pytest.raises(DataError, match="sweep"):
+        check(row)
+
+
 def test_the_row_of_a_model_trained_on_the_task_is_marked(beir):
     result = measured(beir)
     result.retriever.update({"in_domain": ["animals"], "train_seed": 7})

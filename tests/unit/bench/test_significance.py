@@ -12,6 +12,7 @@ from trivet.bench.significance import (
     bootstrap,
     document_groups,
     draws,
+    draws_together,
     holm,
     percentiles,
     permutation,
@@ -253,3 +254,23 @@ def test_the_level_sets_how_much_of_what_was_drawn_is_left_out():
     assert percentiles(np.arange(101.0), 0.9) == pytest.approx((5.0, 95.0))
     wide, narrow = (bootstrap(scores(16, 20), level=level) for level in (0.99, 0.8))
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_scores_drawn_together_are_those_drawn_alone():
+    matrices = [scores(1, 40), scores(2, 3, 40), scores(3, 3, 40)]
+    groups = [[f"d{i // 2}"] for i in range(40)]
+    for given in ({}, {"groups": groups}, {"task": 2}):
+        together = draws_together(matrices, seed=4, rounds=200, **given)
+        for one, drawn in zip(matrices, together, strict=True):
+            np.testing.assert_allclose(drawn, draws(one, seed=4, rounds=200, **given), atol=1e-12)
+
+
+def test_looked_up_sums_of_signs_are_those_of_a_product():
+    for count in (17, 24, 61):
+        differences = scores(count, count) - 0.5
+        packed = np.random.default_rng(count).integers(256, size=(50, -(-count // 8)), dtype="u1")
+        signs = 2.0 * np.unpackbits(packed, axis=1, count=count) - 1
+        expected = np.abs(signs @ differences)
+        np.testing.assert_allclose(
+            significance._distances_packed(packed, differences), expected, atol=1e-12
+        )

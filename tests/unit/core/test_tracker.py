@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from trivet.core.tracker import Jsonl, Tensorboard, Tracker, Wandb
+from trivet.core.tracker import Jsonl, Tensorboard, Tracker, Wandb, grouped
 
 
 def used(tracker, folder):
@@ -101,7 +101,8 @@ def test_wandb_is_given_the_run_and_every_number_and_is_finished_once(monkeypatc
     used(Wandb(project="p"), tmp_path)
     config = {"steps": 3, "nested": {"rate": 0.1}}
     wanted = {"project": "p", "name": "a run", "config": config}
-    assert given == {**wanted, "dir": str(tmp_path), "mode": "online"}
+    grouped = {"group": "run", "job_type": "train", "tags": ["run"]}
+    assert given == {**wanted, **grouped, "dir": str(tmp_path), "mode": "online"}
     assert run.got == [(step, {"pretrain/loss": 1 / step}) for step in (1, 2, 3)]
     assert run.finished == 1
 
@@ -130,6 +131,46 @@ def test_wandb_offline_writes_into_the_run_folder(tmp_path, quiet):
     wandb.teardown()  # its own process writes the file, and may do so after finish() returns
     files = list(folder.glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 1 and b"pretrain/loss" in files[0].read_bytes()
+
+
+SWEPT = {
+    "name": "tiny",
+    "seed": 2,
+    "sweep": {"id": "heads-1f", "level": {"head@stages.colbert.head": "ffn", "a.b.dim": 48}},
+}
+
+
+def test_seeds_of_a_level_share_group_and_job_and_levels_of_a_sweep_the_group():
+    other = {**SWEPT, "seed": 3}
+    level = {**SWEPT, "sweep": {**SWEPT["sweep"], "level": {"head@stages.colbert.head": "glu"}}}
+    one = grouped(SWEPT)
+    assert one == {
+        "group": "heads-1f",
+        "job_type": "head=ffn, dim=48",
+        "tags": ["tiny", "head=ffn", "dim=48", "seed=2"],
+    }
+    assert [grouped(other)[name] == one[name] for name in ("group", "job_type", "tags")] == [
+        *(True, True),
+        False,
+    ]
+    assert grouped(level)["group"] == one["group"] and grouped(level)["job_type"] == "head=glu"
+    assert grouped({"name": "tiny", "seed": None})["group"] == "tiny"
+
+
+def test_no_word_is_longer_than_wandb_takes():
+    given = grouped({**SWEPT, "sweep": {"id": "s" * 200, "level": {"key": "v" * 200}}})
+    assert len(given["group"]) == 128 and len(given["job_type"]) == 64
+    assert max(map(len, given["tags"])) == 64
+
+
+def test_an_offline_run_knows_its_sweep_its_level_and_its_seed(tmp_path, quiet):
+    wandb = pytest.importorskip("wandb")
+    tracker = Wandb(mode="offline")
+    tracker.open(tmp_path, "a run", SWEPT)
+    tracker.close()
+    wandb.teardown()
+    (written,) = [path.read_bytes() for path in tmp_path.glob("wandb/offline-run-*/*.wandb")]
+    assert all(word in written for word in (b"heads-1f", b"head=ffn, dim=48", b"seed=2"))
 
 
 def test_tensorboard_writes_every_number_into_the_run_folder(tmp_path):

@@ -98,7 +98,12 @@ def plain(axes: Axes, *, grid: str = "x") -> None:
 
 
 def finish(figure: Figure, name: str, title: str, caption: str) -> Drawing:
-    """Write the figure in all its forms."""
+    """Write the figure in all its forms, laid out once."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:  # the solver's last digits differ from run to run
+        box = axes.get_position(original=True).bounds
+        axes.set_position((round(box[0], 4), round(box[1], 4), round(box[2], 4), round(box[3], 4)))
     forms: dict[str, bytes] = {}
     for kind, facts in (("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None})):
         stream = io.BytesIO()

@@ -27,6 +27,11 @@ class Curve:
     seeds: list[tuple[list[int], list[float]]]
 
     @property
+    def steps(self) -> int:
+        """How far the seed that is furthest has come."""
+        return max(steps[-1] for steps, _ in self.seeds)
+
+    @property
     def last(self) -> float:
         """The mean of the seeds' last values."""
         return sum(values[-1] for _, values in self.seeds) / len(self.seeds)

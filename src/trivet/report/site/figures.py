@@ -28,8 +28,10 @@ _PANELS = 6  # tasks beside their average
 _ROW = 0.27  # inches
 
 
-def of_board(board: Board) -> Drawing:
-    """Every label's mean with its interval, the best on top."""
+def of_board(board: Board) -> Drawing | None:
+    """Every label's mean with its interval, the best on top; None where none has every task."""
+    if not board.tables[-1].lines:
+        return None
     lines = sorted(board.tables[-1].lines, key=lambda line: line.mean)[-_MOST:]
     name = f"board-{_file(board.bench)}"
     what = "average over tasks" if len(board.tables) > 1 else board.tables[-1].title

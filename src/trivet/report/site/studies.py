@@ -86,10 +86,10 @@ def levels(rows: Sequence[Row]) -> list[Choice]:
     """
     found = by_level(rows)
     baseline: dict[str, Any] = next((r["sweep"]["baseline"] for r in rows), None) or {}
-    levels = [of_level[0]["sweep"]["level"] for of_level in found.values()]
+    settings = [of_level[0]["sweep"]["level"] for of_level in found.values()]
     choices = [
         (any(str(level.get(k)) != str(v) for k, v in baseline.items()), Choice(name, of_level))
-        for name, level, of_level in zip(short(levels), levels, found.values(), strict=True)
+        for name, level, of_level in zip(short(settings), settings, found.values(), strict=True)
     ]
     return [choice for _, choice in sorted(choices, key=lambda pair: pair[0])]
 

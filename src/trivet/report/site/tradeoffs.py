@@ -19,13 +19,18 @@ class Point:
     quality: float
     in_domain: bool
     bytes_per_document: float | None
-    seconds_per_query: float
+    seconds_per_query: float | None
     parameters: int | None
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Of a query."""
+        return None if self.seconds_per_query is None else self.seconds_per_query * 1000
 
 
 COSTS: dict[str, Callable[[Point], float | None]] = {
     "index bytes a document": lambda point: point.bytes_per_document,
-    "milliseconds a query": lambda point: point.seconds_per_query * 1000,
+    "milliseconds a query": lambda point: point.milliseconds,
     "parameters": lambda point: point.parameters,
 }
 
@@ -54,8 +59,9 @@ def points(board: Board) -> list[Point]:
     return out
 
 
-def _mean(total: float, count: float) -> float:
-    return total / count if count else 0.0
+def _mean(total: float, count: float) -> float | None:
+    """None where nothing was counted: what costs nothing was not measured."""
+    return total / count if count and total else None
 
 
 def _bytes(rows: Sequence[Row]) -> float | None:
