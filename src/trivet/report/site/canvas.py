@@ -1,19 +1,19 @@
-"""Figures by matplotlib: a drawing as SVG for the page, and as SVG and PDF for a paper.
+"""Figures by matplotlib: a drawing as SVG, for the page and for a paper, and as PDF.
 
-In the page a figure takes the page's colours, dark ones too: each colour that is drawn has a name
-in the style sheet; its text stays text, in the page's font.
+Each colour that is drawn has a partner on dark ground, which a browser takes where its user prefers
+dark pages; paper knows nothing of that. Text stays text.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from trivet.report.site.slim import slim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +23,14 @@ INK, SOFT, LINE = "#1c1e21", "#5b6067", "#d9d4c9"
 AHEAD, BEHIND = "#00639c", "#b04a00"
 # Okabe and Ito's colours, the lighter ones darkened until they can be read on white
 SERIES = ["#0072b2", "#c25700", "#00795c", "#a6418a", "#8a6d00", "#3d5bc9", "#6b4a2b", "#4d7a1e"]
-_NAMES = {INK: "ink", SOFT: "soft", LINE: "line", AHEAD: "ahead", BEHIND: "behind"} | {
-    colour: f"c{i}" for i, colour in enumerate(SERIES)
-}
+DARK = dict(
+    zip(
+        [INK, SOFT, LINE, AHEAD, BEHIND, *SERIES],
+        ["#e8e6e0", "#a3a8ae", "#3d444b", "#7cc4f2", "#f2a65e"]
+        + ["#6bb8ea", "#f2a65e", "#4fc3a1", "#dd8fc8", "#d9bc4f", "#9db0ff", "#c9a583", "#a3cf6f"],
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Drawing:
     name: str
     title: str
     caption: str
-    inline: str  # for the page
+    size: tuple[int, int]  # in pixels
     svg: bytes
     pdf: bytes
 
@@ -52,6 +57,7 @@ def styled(name: str) -> Generator[None]:
 
     wanted: dict[str, Any] = {
         "font.size": 8.5,
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: a figure is alike everywhere
         "axes.edgecolor": LINE,
         "axes.labelcolor": SOFT,
         "axes.linewidth": 0.8,
@@ -109,42 +115,6 @@ def finish(figure: Figure, name: str, title: str, caption: str) -> Drawing:
         stream = io.BytesIO()
         figure.savefig(stream, format=kind, metadata=facts)
         forms[kind] = stream.getvalue()
-    inline = _inline(forms["svg"].decode(), name, title)
-    return Drawing(name, title, caption, inline, forms["svg"], forms["pdf"])
-
-
-def _rounded(attribute: re.Match[str]) -> str:
-    """A tenth of a point is enough; scales keep all they have."""
-    if "scale(" in attribute[0]:
-        return attribute[0]
-    return re.sub(r"(\d+\.\d)\d+", r"\1", attribute[0])
-
-
-def _inline(svg: str, name: str, title: str) -> str:
-    """The drawing as a part of a page: its ids are its own, its colours and fonts the page's."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
-
-    def own(match: re.Match[str]) -> str:
-        return f' id="{name}-{match[1]}"' if match[1] in used else ""
-
-    svg = re.sub(r'\sid="([^"]+)"', own, svg)
-    svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", svg)
-    for colour, called in _NAMES.items():
-        svg = svg.replace(colour, f"var(--{called})")
-    # a font at its size, whatever its name; black is what has no colour of its own
-    svg = re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]+", r"font-size: \1px", svg)
-    svg = re.sub(r'\s(?:d|x|y|transform)="[^"]+"', _rounded, svg)
-    opening = re.match(r"<svg[^>]*>", svg)
-    assert opening is not None
-    box = re.search(r'viewBox="([^"]+)"', opening[0])
-    width = re.search(r'width="([\d.]+)pt"', opening[0])
-    assert box is not None and width is not None
-    head = (
-        f'<svg class="drawn" viewBox="{box[1]}" role="img" aria-labelledby="{name}-title" '
-        f'style="--width:{float(width[1]) * 4 / 3:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        f'<title id="{name}-title">{escape(title)}</title>'
-    )
-    return head + re.sub(r"\n\s*", "\n", svg[opening.end() :])
+    width, height = figure.get_size_inches()
+    size = (round(width * 96), round(height * 96))
+    return Drawing(name, title, caption, size, slim(forms["svg"], DARK), forms["pdf"])

@@ -10,15 +10,13 @@ from trivet.report.site.canvas import LINE, SERIES, Drawing, finish, new, plain,
 from trivet.report.site.curves import Curve, Curves
 from trivet.report.site.studies import slug
 
-_POINTS = 6000  # of all lines together: more are not seen, and cost a page its size
 
-
-def of_curves(curves: Curves) -> Drawing:
-    """The best configs in colours, the others behind them in one."""
+def of_curves(curves: Curves, points: int) -> Drawing:
+    """The best configs in colours, the others behind them in one; `points`: of all lines."""
     up = curves.metric.startswith("dev/")
     ordered = sorted(curves.curves, key=lambda curve: -curve.last if up else curve.last)
     coloured = ordered[: len(SERIES)]
-    each = max(8, _POINTS // len(ordered))
+    each = max(12, points // (len(ordered) + 2 * len(coloured)))  # a band is two lines
     name = slug(f"curves-{curves.recipe}-{curves.stage}-{curves.metric}")
     with styled(name):
         figure, grid = new(7.2, 3.4)

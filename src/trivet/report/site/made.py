@@ -33,6 +33,7 @@ class Environment:
     """Software and hardware that rows share."""
 
     number: int
+    commit: str
     hardware: Flat
     versions: Flat
 
@@ -43,7 +44,6 @@ class Measured:
 
     row: Row
     environment: int
-    commit: str
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _measured(row: Row, known: dict[str, Environment]) -> Measured:
     hardware = {name: _said(value) for name, value in row["hardware"].items()}
     versions = {"trivet": str(row["trivet"]), **{k: str(v) for k, v in row["libraries"].items()}}
-    text = json.dumps([hardware, versions], sort_keys=True)
-    environment = known.setdefault(text, Environment(len(known) + 1, hardware, versions))
     git = row["git"]
     commit = "not known" if git is None else git["commit"][:12] + " +" * bool(git["dirty"])
-    return Measured(row, environment.number, commit)
+    text = json.dumps([commit, hardware, versions], sort_keys=True)
+    environment = known.setdefault(text, Environment(len(known) + 1, commit, hardware, versions))
+    return Measured(row, environment.number)
 
 
 def config_of(row: Row, manifests: Mapping[str, Manifest]) -> Flat:

@@ -1,11 +1,12 @@
 """The site itself: findings as HTML pages, and their figures as files beside them.
 
-Every page stands alone: its style and its few lines of script are in it, nothing is fetched. All
-texts are escaped by the template engine; what is not is drawn by trivet itself.
+A page needs the style sheet and the few lines of script that lie beside it, and reads well without
+either. All texts are escaped by the template engine; what is not is drawn by trivet itself.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from trivet.report.site.pages import Pages
 from trivet.report.site.studies import Study, slug
 from trivet.report.site.tradeoffs import Point, points
 
+_POINTS = 8000  # of all learning curves together: more are hardly seen
 _GENERATOR = '<meta name="generator" content="trivet'
 
 
@@ -54,6 +56,8 @@ def write(out: Path, held: Held, pages: Pages, found: Findings, *, live: str = "
     _check(out)
     with whole_folder(out) as aside:
         (aside / "figures").mkdir()
+        for name in ("style.css", "script.js"):
+            shutil.copyfile(asset("report") / name, aside / name)
         for name, text in _pages(aside, held, pages, found, live):
             (aside / name).write_text(text, encoding="utf-8", errors="replace")
 
@@ -78,7 +82,7 @@ def _pages(
     drawings = _drawings(folder, found)
     shown: list[dict[str, Any]] = []
     for one in lines:
-        drawing = of_curves(one)
+        drawing = of_curves(one, _POINTS // len(lines))
         drawing.write(folder / "figures")
         drawings[drawing.name] = drawing
         shown.append({**vars(one), "drawing": drawing.name})
@@ -97,8 +101,6 @@ def _pages(
             "live": live,
             "version": __version__,
             "until": max((row["time"][:10] for row in held.rows), default=""),
-            "style": _read("style.css"),
-            "script": _read("script.js"),
             "here": template.partition(".")[0],
         }
         return environment.get_template(template).render({**shared, **own})
@@ -239,13 +241,12 @@ def _bases(board: Board, found: Findings) -> dict[str, str]:
     return known | {label: board.baseline for label in labels - known.keys() - {board.baseline}}
 
 
-def _changed(study: Study, held: Held) -> dict[str, list[tuple[str, str, str]]]:
-    """What each level's config changes against the baseline's, the seed apart."""
-    base, *others = [config_of(choice.rows[0], held.manifests) for choice in study.choices]
-    return {
-        choice.name: differences(base, other)
-        for choice, other in zip(study.choices[1:], others, strict=True)
-    }
+def _changed(study: Study, held: Held) -> dict[str, list[str]]:
+    """The settings that the levels do not share, the seed apart, and what each level sets."""
+    configs = [config_of(choice.rows[0], held.manifests) for choice in study.choices]
+    base, *others = configs
+    names = [name for other in others for name, *_ in differences(base, other)]
+    return {name: [one.get(name, "–") for one in configs] for name in dict.fromkeys(names)}
 
 
 def _facts(held: Held, found: Findings) -> list[tuple[str, str]]:
@@ -288,10 +289,3 @@ def _way(against: Against | None) -> str:
     if against is None or not against.significant:
         return ""
     return "up" if against.difference > 0 else "down"
-
-
-def _read(name: str) -> Any:
-    """Style and script go into a page as they are."""
-    from markupsafe import Markup
-
-    return Markup((asset("report") / name).read_text(encoding="utf-8").strip())
