@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Each sets up .venv first, once.
 PY := .venv/bin/python
-.PHONY: help setup demo test check bench bench-gpu clean
+.PHONY: help setup demo test test-browser check bench bench-gpu clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ demo: .venv/.ready  ## train a small model on real data, measure it, show a tabl
 test: .venv/.ready  ## run the tests
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest
 
+test-browser: .venv/.ready  ## open the report's pages in Chromium, which is installed if it is missing
+	@LOG=$(LOG) bash scripts/test_browser.sh
+
 check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m ruff check src tests experiments
 	@$(PY) -m ruff format --check src tests experiments
@@ -27,6 +30,7 @@ bench: .venv/.ready  ## speed against sentence-transformers, maxsim-cpu and PyLa
 	@$(PY) tests/speed/maxsim.py
 	@$(PY) tests/speed/late.py
 	@$(PY) tests/speed/tuples.py
+	@$(PY) tests/speed/report.py
 
 bench-gpu: .venv/.ready  ## ColBERT training on a GPU against PyLate: ratio, tokens a second, MFU, peak memory
 	@$(PY) tests/speed/tuples.py --device cuda --batch 32 --steps 20

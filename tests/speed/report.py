@@ -1,7 +1,7 @@
 """The report of 1,000 runs: seconds and memory to build it, its size, seconds to open it.
 
-python tests/speed/report.py [--runs 1000] [--keep DIR]. Chromium opens the pages where it is installed. The
-size is asserted here and in the tests; the rest is printed, for it depends on the machine.
+python tests/speed/report.py [--runs 1000] [--keep DIR]. Chromium opens the pages where it is installed.
+The size is asserted, here and in the tests; the rest is printed, for it depends on the machine.
 """
 
 import argparse

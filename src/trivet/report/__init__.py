@@ -1,1 +1,1 @@
-"""Tables, from the ledger only."""
+"""Tables and pages, from the ledger only."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from trivet.report.site.studies import Study, slug
 from trivet.report.site.tradeoffs import Point, points
 
 _POINTS = 8000  # of all learning curves together: more are hardly seen
+_OF_SEEDS = "seeds; intervals resample"
 _GENERATOR = '<meta name="generator" content="trivet'
 
 
@@ -121,7 +122,7 @@ def _pages(
             "entries": _entries(board, anchors[board.bench]),
             "links": links(board.bench, board.choices),
             "published": references({table.title for table in board.tasks}),
-            "notes": _notes(board),
+            "notes": [note for table in board.tables for note in table.notes],
             "machines": _machines(board),
         }
         yield f"board-{slugs[board.bench]}.html", page("board.html", **own)
@@ -204,12 +205,13 @@ def _top(board: Board) -> Line | None:
     return max(fair, key=lambda line: line.mean, default=None)
 
 
-def _notes(board: Board) -> list[str]:
-    """Each of the notes once, less those on how many seeds a label has: a column says it."""
-    notes = [note for table in board.tables for note in table.notes]
-    return [note for note in dict.fromkeys(notes) if "seeds; intervals resample" not in note] + [
-        "labels of several seeds are means; their intervals resample seeds and queries"
-    ]
+def _brief(notes: Iterable[str]) -> list[str]:
+    """Each note once; of seeds only one, for a column says how many there are."""
+    told = list(dict.fromkeys(notes))
+    rest = [note for note in told if _OF_SEEDS not in note]
+    if len(rest) < len(told):
+        rest.append("labels of several seeds are means; their intervals resample seeds and queries")
+    return rest
 
 
 def _machines(board: Board) -> list[str]:
@@ -272,7 +274,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "signed": _signed, "way": _way}
+    environment.filters |= {"number": _number, "signed": _signed, "way": _way, "brief": _brief}
     return environment
 
 
