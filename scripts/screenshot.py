@@ -21,5 +21,5 @@ with sync_playwright() as driver:
     page.evaluate("document.querySelectorAll('img').forEach((i) => { i.loading = 'eager' })")
     page.wait_for_load_state("networkidle")
     picture = Image.open(io.BytesIO(page.screenshot()))
-    picture.quantize(64, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)
+    picture.convert("RGB").quantize(240, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)
     browser.close()

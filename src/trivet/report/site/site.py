@@ -274,7 +274,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "signed": _signed, "way": _way, "brief": _brief}
+    filters: dict[str, Any] = environment.filters
+    filters |= {"number": _number, "signed": _signed, "way": _way, "brief": _brief}
     return environment
 
 
