@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trivet.core.errors import ConfigError
-
-_HELD = 1 << 26  # products held at once, vectors times directions
+from trivet.models.products import largest, weigh
 
 
 class Active(NamedTuple):
@@ -54,14 +53,8 @@ class TopK(nn.Module):
     def encode(self, vectors: Tensor) -> Active:
         """The k largest products of each of T vectors, (T, D), with their gradient."""
         centred = vectors - self.center
-        step = max(1, _HELD // self.latents)
-        with torch.no_grad():
-            parts = [
-                (part @ self.encoder.T).topk(self.k, dim=1).indices for part in centred.split(step)
-            ]
-            chosen = torch.cat(parts) if parts else torch.empty(0, self.k, dtype=torch.int64)
-        rows = F.embedding(chosen, self.encoder)  # (T, k, D)
-        return Active(chosen, torch.einsum("td,tkd->tk", centred, rows).relu())
+        chosen, products = largest(centred, self.encoder, self.k)
+        return Active(chosen, weigh(centred, self.encoder, chosen, products).relu())
 
     def decode(self, active: Active) -> Tensor:
         """The vectors that these directions make, (T, D)."""

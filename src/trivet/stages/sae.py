@@ -42,7 +42,7 @@ _JUDGED = 16  # batches that the finished autoencoder is described by
 class Sae:
     """The config of the stage."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     data: Mixture
     """Plain texts; of pairs and tuples all queries and all documents."""

@@ -58,15 +58,16 @@ def data(tmp_path):
     return Mixture([source], epochs=4)
 
 
-def stage(data, **options):
-    fit = Fit(batch=16, precision="fp32", log_every=1, save_every=4)
+def stage(data, precision="fp32", **options):
+    fit = Fit(batch=16, precision=precision, log_every=1, save_every=4)
     return Sae(data=data, optim=AdamW(lr=1e-2, schedule=Schedule("constant")), fit=fit, latents=64,
                k=4, **options)  # fmt: skip
 
 
-def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data, precision):
     place = work(tmp_path, "sae")
-    made = stage(data).run(parent, place)
+    made = stage(data, precision).run(parent, place)
     losses = [json.loads(x)["loss"] for x in place.metrics.read_text("utf-8").splitlines()]
     assert losses[-1] < 0.5 * losses[0]
     facts = made.manifest["sae"]

@@ -1,0 +1,97 @@
+"""Products of vectors with all rows of a matrix, of which only a few are kept.
+
+What has the size of the whole matrix is computed a few vectors at a time, small enough for a CPU's
+cache, and forgotten; the way back knows the few that were kept, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_HELD = {"cpu": 1 << 23, "cuda": 1 << 28}  # products at once: what a cache or a GPU holds
+_GROUP = 16  # of these only the largest is looked at first
+
+
+@torch.no_grad()
+def largest(vectors: Tensor, matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Of each vector the rows of the k largest products, and the products in fp32 or above.
+
+    Args:
+        vectors: (T, D).
+        matrix: (M, D).
+        k: how many are kept, at most M.
+
+    Returns:
+        (T, k) rows and (T, k) products, largest first. Under autocast they are products in bf16.
+    """
+    turned = matrix.T.to(_precision(vectors))
+    held = _HELD.get(vectors.device.type, _HELD["cuda"])
+    parts = [
+        top(part @ turned, k)
+        for part in vectors.to(turned.dtype).split(max(1, held // len(matrix)))
+    ]
+    values, rows = (torch.cat(found) for found in zip(*parts, strict=True))
+    return rows, values.to(vectors.dtype)
+
+
+def top(products: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, (T, M), and their places; as torch.topk, several times faster.
+
+    The k largest lie in those k groups whose largest are the largest; the others are not sorted.
+    """
+    count, width = products.shape
+    if width % _GROUP or width // _GROUP < k or not count:
+        values, places = products.topk(k, dim=1)
+        return values, places
+    groups = width // _GROUP  # a group is every so-manieth column: its maximum is taken abreast
+    best = products.view(count, _GROUP, groups).amax(1).topk(k, dim=1, sorted=False).indices
+    steps = torch.arange(0, width, groups, device=products.device)
+    places = (best[:, None] + steps[:, None]).view(count, -1)  # (T, 16 k)
+    values, chosen = products.gather(1, places).topk(k, dim=1)
+    return values, places.gather(1, chosen)
+
+
+def weigh(vectors: Tensor, matrix: Tensor, chosen: Tensor, products: Tensor) -> Tensor:
+    """The products of (T, D) vectors with their `chosen` rows, (T, k), with a gradient."""
+    return cast(Any, _Weigh).apply(vectors, matrix, chosen, products)
+
+
+class _Weigh(torch.autograd.Function):
+    """The products are known already. A row's gradient is a sum over the vectors that chose it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, vectors: Tensor, matrix: Tensor, chosen: Tensor, products: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(vectors, matrix, chosen)
+        return products.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        vectors, matrix, chosen = ctx.saved_tensors
+        weights = grads[0].to(matrix.dtype)  # (T, k)
+        by = chosen.flatten().sort(stable=True).indices  # equal sums in every run, on a GPU too
+        counts = chosen.flatten().bincount(minlength=len(matrix))
+        rows = F.embedding_bag(
+            by // chosen.shape[1],
+            vectors.to(matrix.dtype),
+            counts.cumsum(0) - counts,
+            per_sample_weights=weights.flatten()[by],
+            mode="sum",
+        )
+        to_vectors = None
+        if ctx.needs_input_grad[0]:
+            to_vectors = F.embedding_bag(chosen, matrix, per_sample_weights=weights, mode="sum")
+        return to_vectors, rows, None, None
+
+
+def _precision(vectors: Tensor) -> torch.dtype:
+    """What a product of these would be computed in here and now."""
+    device = vectors.device.type
+    if torch.is_autocast_enabled(device) and vectors.dtype == torch.float32:
+        return torch.get_autocast_dtype(device)
+    return vectors.dtype
