@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from trivet.core.errors import ConfigError, DataError
 from trivet.core.hashing import json_digest
 from trivet.core.lock import only_one
 from trivet.core.machine import Machine
+from trivet.core.mapped import mapped
 from trivet.core.ranks import rank, wait
 from trivet.core.records import Batch
 from trivet.core.schema import content
@@ -164,11 +164,5 @@ def _mapped(shard: Shard | Path) -> tuple[NDArray[np.float16], int]:
     """A shard's vectors, (n, D), where they lie, and how many of its texts were cut."""
     if isinstance(shard, Shard):
         return cast(Tensor, shard.vectors).numpy(), shard.truncated
-    with shard.open("rb") as stream:
-        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    rows, dim = header["vectors"]["shape"]
-    start = 8 + size + header["vectors"]["data_offsets"][0]
-    vectors = np.frombuffer(data, np.float16, rows * dim, start).reshape(rows, dim)
-    return vectors, json.loads(header["__metadata__"]["trivet"])["truncated"]
+    arrays, facts = mapped(shard)
+    return arrays["vectors"], json.loads(facts["trivet"])["truncated"]

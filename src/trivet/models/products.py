@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trivet.core.top import top
+
 _HELD = {"cpu": 1 << 23, "cuda": 1 << 28}  # products at once: what a cache or a GPU holds
-_GROUP = 16  # of these only the largest is looked at first
 
 
 @torch.no_grad()
@@ -36,23 +37,6 @@ def largest(vectors: Tensor, matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
     ]
     values, rows = (torch.cat(found) for found in zip(*parts, strict=True))
     return rows, values.to(vectors.dtype)
-
-
-def top(products: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, (T, M), and their places; as torch.topk, several times faster.
-
-    The k largest lie in those k groups whose largest are the largest; the others are not sorted.
-    """
-    count, width = products.shape
-    if width % _GROUP or width // _GROUP < k or not count:
-        values, places = products.topk(k, dim=1)
-        return values, places
-    groups = width // _GROUP  # a group is every so-manieth column: its maximum is taken abreast
-    best = products.view(count, _GROUP, groups).amax(1).topk(k, dim=1, sorted=False).indices
-    steps = torch.arange(0, width, groups, device=products.device)
-    places = (best[:, None] + steps[:, None]).view(count, -1)  # (T, 16 k)
-    values, chosen = products.gather(1, places).topk(k, dim=1)
-    return values, places.gather(1, chosen)
 
 
 def weigh(vectors: Tensor, matrix: Tensor, chosen: Tensor, products: Tensor) -> Tensor:
