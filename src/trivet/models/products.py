@@ -6,6 +6,7 @@ cache, and forgotten; the way back knows the few that were kept, and nothing els
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -18,25 +19,55 @@ _HELD = {"cpu": 1 << 23, "cuda": 1 << 28}  # products at once: what a cache or a
 
 
 @torch.no_grad()
-def largest(vectors: Tensor, matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def largest(
+    vectors: Tensor, matrix: Tensor, k: int, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Of each vector the rows of the k largest products, and the products in fp32 or above.
 
     Args:
         vectors: (T, D).
         matrix: (M, D).
         k: how many are kept, at most M.
+        bias: (M,) added to the products.
 
     Returns:
         (T, k) rows and (T, k) products, largest first. Under autocast they are products in bf16.
     """
-    turned = matrix.T.to(_precision(vectors))
-    held = _HELD.get(vectors.device.type, _HELD["cuda"])
-    parts = [
-        top(part @ turned, k)
-        for part in vectors.to(turned.dtype).split(max(1, held // len(matrix)))
-    ]
+    parts = [top(part, k) for part in in_parts(vectors, matrix, bias)]
     values, rows = (torch.cat(found) for found in zip(*parts, strict=True))
     return rows, values.to(vectors.dtype)
+
+
+@torch.no_grad()
+def above(
+    vectors: Tensor, matrix: Tensor, floor: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each vector the rows whose products lie above their `floor`, (M,).
+
+    Returns:
+        (T, m) rows, (T, m) products and (T, m) which of them do, m what one vector has at most.
+    """
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    for products in in_parts(vectors, matrix, bias):
+        there = products > floor
+        most = max(1, int(there.sum(1).max())) if len(there) else 1
+        values, rows = top(torch.where(there, products, -torch.inf), most)
+        found.append((rows, values.to(vectors.dtype), values > -torch.inf))
+    widest = max(part[0].shape[1] for part in found)
+    rows, values, kept = (
+        torch.cat([F.pad(part[i], (0, widest - part[i].shape[1])) for part in found])
+        for i in range(3)
+    )
+    return rows, torch.where(kept, values, 0), kept
+
+
+def in_parts(vectors: Tensor, matrix: Tensor, bias: Tensor | None) -> Iterator[Tensor]:
+    """All products, (t, M), of a few vectors at a time."""
+    turned = matrix.T.to(_precision(vectors))
+    held = _HELD.get(vectors.device.type, _HELD["cuda"])
+    for part in vectors.to(turned.dtype).split(max(1, held // len(matrix))):
+        products = part @ turned
+        yield products if bias is None else products.add_(bias)
 
 
 def weigh(vectors: Tensor, matrix: Tensor, chosen: Tensor, products: Tensor) -> Tensor:

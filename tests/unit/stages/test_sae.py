@@ -58,6 +58,22 @@ def data(tmp_path):
     return Mixture([source], epochs=4)
 
 
+def stopped(folder, parent, data, monkeypatch, options):
+    """A run that ends after five steps."""
+    done = callbacks.Steps.on_step_end
+
+    def stop(self, args, state, control, **more):
+        out = done(self, args, state, control, **more)
+        if state.global_step == 5:
+            raise Interrupted("stopped", signal=15)
+        return out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Steps, "on_step_end", stop)
+        with pytest.raises(Interrupted):
+            stage(data, **options).run(parent, work(folder, "sae"))
+
+
 def stage(data, precision="fp32", **options):
     fit = Fit(batch=16, precision=precision, log_every=1, save_every=4)
     return Sae(data=data, optim=AdamW(lr=1e-2, schedule=Schedule("constant")), fit=fit, latents=64,
@@ -79,6 +95,43 @@ def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, 
         assert torch.equal(weight, after.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "batch_topk", "aux_k": 4, "dead_after": 50},
+        {"kind": "jump_relu", "center": "mean"},
+        {"widths": [8, 16], "unit_norm": True, "center": "mean"},
+    ],
+    ids=["batch_topk", "jump_relu", "nested"],
+)
+def test_every_kind_learns_resumes_exactly_and_loads(tmp_path, parent, data, monkeypatch, options):
+    place = work(tmp_path / "whole", "sae")
+    whole = stage(data, **options).run(parent, place)
+    lines = [json.loads(x) for x in place.metrics.read_text("utf-8").splitlines()]
+    assert lines[-1]["fvu"] < 0.8 * lines[0]["fvu"] and 0 < lines[-1]["l0"] < 32
+    assert {"fvu", "cosine", "l0", "dead"} <= set(lines[-1])
+    curve = list(whole.manifest["sae"]["document_frequency"].values())
+    assert curve == sorted(curve, reverse=True) and 0 < curve[0] <= 1
+    stopped(tmp_path / "cut", parent, data, monkeypatch, options)
+    made = stage(data, **options).run(parent, work(tmp_path / "cut", "sae"))
+    one, other = load_latent(whole.path).sae, load_latent(made.path).sae
+    assert type(one).kind == options.get("kind", "topk")
+    for name, weight in one.state_dict().items():
+        assert torch.equal(weight, other.state_dict()[name]), name
+    if options.get("unit_norm"):
+        assert torch.allclose(one.decoder.norm(dim=1), torch.ones(64))
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [({"widths": [64]}, "widths"), ({"aux_k": -1}, "aux_k"), ({"pressure": -1.0}, "pressure")],
+)
+def test_settings_that_train_nothing_are_refused(data, options, where):
+    with pytest.raises(ConfigError) as caught:
+        stage(data, **options)
+    assert caught.value.where == where
+
+
 def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
     made = stage(data).run(parent, work(tmp_path, "sae"))
     model = load_latent(made.path).eval()
@@ -92,18 +145,7 @@ def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, parent, data, monkeypatch):
     whole = stage(data).run(parent, work(tmp_path / "whole", "sae"))
-    done = callbacks.Steps.on_step_end
-
-    def stop(self, args, state, control, **options):
-        out = done(self, args, state, control, **options)
-        if state.global_step == 5:
-            raise Interrupted("stopped", signal=15)
-        return out
-
-    monkeypatch.setattr(callbacks.Steps, "on_step_end", stop)
-    with pytest.raises(Interrupted):
-        stage(data).run(parent, work(tmp_path / "cut", "sae"))
-    monkeypatch.undo()
+    stopped(tmp_path / "cut", parent, data, monkeypatch, {})
     made = stage(data).run(parent, work(tmp_path / "cut", "sae"))
     for name, weight in load_latent(whole.path).sae.state_dict().items():
         assert torch.equal(weight, load_latent(made.path).sae.state_dict()[name]), name
