@@ -6,6 +6,7 @@ token's last hidden state apart, and a text's terms are the latents of its token
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -46,7 +47,9 @@ class Latent(nn.Module):
         return next(self.parameters()).device
 
     def hidden(self, tokens: Ragged) -> Tensor:
-        """Last hidden states of one micro-batch's tokens, (T, D) in fp32."""
+        """Last hidden states of one micro-batch's tokens, (T, D) in fp32; kept ones as they are."""
+        if tokens.values.ndim == 2:
+            return tokens.values.float()
         (states,) = hidden_states(self.encoder, tokens, pad=self.tokenizer.pad)
         return states.float()
 
@@ -78,11 +81,13 @@ def save_latent(model: Latent, folder: Path) -> None:
     """Write the autoencoder, and beside it the encoder that it belongs to, as a dense model."""
     from safetensors.torch import save_file
 
+    _check(model.sae, int(model.encoder.config.hidden_size), folder)
     save_dense(Dense(model.encoder, model.tokenizer), folder)
     (folder / FOLDER).mkdir()
     tensors = {name: value.contiguous() for name, value in model.sae.state_dict().items()}
     save_file(tensors, folder / FOLDER / "model.safetensors")
-    write_plain(folder / FOLDER / "config.json", {**model.sae.shape, "bias": "bias" in tensors})
+    facts = {"bias": "bias" in tensors, "layer": "last", "encoder": fingerprint(model.encoder)}
+    write_plain(folder / FOLDER / "config.json", model.sae.shape | facts)
 
 
 def load_latent(folder: Path) -> Latent:
@@ -99,10 +104,26 @@ def load_latent(folder: Path) -> Latent:
     if config.get("bias"):
         sae.bias = torch.zeros(sae.latents)
     sae.load_state_dict(load_file(folder / FOLDER / "model.safetensors"))
-    if sae.decoder.shape[1] != dense.dim:
-        what = f"its autoencoder takes {sae.decoder.shape[1]} dimensions, its encoder has"
-        raise ArtifactError(f"{what} {dense.dim}", where=str(folder))
+    _check(sae, dense.dim, folder)
+    if config.get("encoder", fingerprint(dense.encoder)) != fingerprint(dense.encoder):
+        fix = "Put it beside the encoder that it was trained on, or train one on this encoder"
+        raise ArtifactError("its autoencoder is of another encoder", where=str(folder), fix=fix)
     return Latent(dense.encoder, sae, dense.tokenizer)
+
+
+def fingerprint(encoder: Any) -> str:
+    """A digest of an encoder's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _check(sae: TopK, dim: int, folder: Path) -> None:
+    if sae.decoder.shape[1] != dim:
+        what = f"its autoencoder takes {sae.decoder.shape[1]} dimensions, its encoder has {dim}"
+        raise ArtifactError(what, where=str(folder))
 
 
 def load_encoder(folder: Path) -> Dense:

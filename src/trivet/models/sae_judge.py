@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent
@@ -51,7 +52,7 @@ def judge(model: Latent, batches: Iterable[Ragged]) -> dict[str, Any]:
     }
 
 
-def _curve(shares: np.ndarray) -> dict[str, float]:
-    """At ranks 1, 2, 4, … as long as there is something."""
+def _curve(shares: NDArray[np.float64]) -> list[list[float]]:
+    """[rank, share] at ranks 1, 2, 4, … as long as there is something."""
     ranks = [1 << power for power in range(len(shares).bit_length())]
-    return {str(rank): round(float(shares[rank - 1]), 6) for rank in ranks if shares[rank - 1] > 0}
+    return [[rank, round(float(shares[rank - 1]), 6)] for rank in ranks if shares[rank - 1] > 0]

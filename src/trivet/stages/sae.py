@@ -20,6 +20,7 @@ from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Batches, Mixture
+from trivet.mining.activations import Activations, store
 from trivet.models.latent import Latent, load_encoder, save_latent
 from trivet.models.lengths import read_longer
 from trivet.models.packed import micro_batches
@@ -56,6 +57,8 @@ class Sae:
     """The size of the dictionary."""
     k: int = 16
     """How many latents make up a token; of batch_topk and jump_relu on average."""
+    activations: Literal["streamed", "stored"] = "streamed"
+    """streamed: texts are encoded at each step; stored: once, and kept in 16 bits on disk."""
     kind: Kind = "topk"
     """topk: k of each token; batch_topk: the largest of all tokens of a micro-batch, a threshold
     afterwards; jump_relu: what lies above a latent's own threshold."""
@@ -106,12 +109,16 @@ class Sae:
         if isinstance(sae, JumpReLU):
             sae.pressure = self.pressure
         model = Latent(dense.encoder, sae, dense.tokenizer, budget=machine.micro_tokens).eval()
+        model.to(machine.resolve())
         tables = [source.open(work.run.cache) for source in self.data.sources]
+        kept: dict[str, Activations] | None = None
+        if self.activations == "stored":
+            folder = work.run.cache / "activations"
+            kept = {table.name: store(model, table, folder, self.fit.precision) for table in tables}
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], dense)
-        prepare = preparer(model)
-        model.to(machine.resolve())
+        prepare = preparer(model) if kept is None else reader(kept)
         self._begin(model, first_batches(batches, prepare, _FIRST))
         rebuilt = Rebuilt(model, widths=self.widths, aux_k=self.aux_k,
                           dead_after=self.dead_after, unit=self.unit_norm)  # fmt: skip
@@ -166,6 +173,15 @@ def preparer(model: Latent) -> Callable[[Batch], Prepared]:
             for side, texts in texts_by_side(batch).items()
         ]
         return Prepared(concatenate(sides), None)
+
+    return prepare
+
+
+def reader(kept: dict[str, Activations]) -> Callable[[Batch], Prepared]:
+    """Rows to the hidden states of their tokens: all queries', then all documents'."""
+
+    def prepare(batch: Batch) -> Prepared:
+        return Prepared(kept[batch.source].of(batch), None)
 
     return prepare
 

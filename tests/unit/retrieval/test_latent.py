@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import bm25s
 import numpy as np
@@ -220,9 +221,15 @@ def test_a_model_without_an_autoencoder_is_refused(model, tmp_path):
 def test_an_autoencoder_of_another_encoder_is_refused(model, tmp_path):
     sae = TopK(8, 40, 3)
     sae.draw(0)
-    save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path)
     with pytest.raises(ArtifactError, match="8 dimensions"):
-        load_latent(tmp_path)
+        save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path)
+    other, _ = Fresh(SHAPE, seed=1).load()
+    for name, encoder in (("one", model.encoder), ("two", other)):
+        (tmp_path / name).mkdir()
+        save_latent(Model(encoder, model.sae, model.tokenizer), tmp_path / name)
+    shutil.copy(tmp_path / "two/model.safetensors", tmp_path / "one/model.safetensors")
+    with pytest.raises(ArtifactError, match="of another encoder"):
+        load_latent(tmp_path / "one")
 
 
 @pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}},
