@@ -25,12 +25,13 @@ check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m pyright src
 	@.venv/bin/typos src docs configs experiments scripts README.md CONTRIBUTING.md CHANGELOG.md
 
-bench: .venv/.ready  ## speed against sentence-transformers, maxsim-cpu and PyLate, as ratios
+bench: .venv/.ready  ## speed against sentence-transformers, maxsim-cpu, PyLate, bm25s and plain PyTorch, as ratios
 	@$(PY) tests/speed/bench.py
 	@$(PY) tests/speed/maxsim.py
 	@$(PY) tests/speed/late.py
 	@$(PY) tests/speed/tuples.py
 	@$(PY) tests/speed/report.py
+	@$(PY) tests/speed/latent.py
 
 bench-gpu: .venv/.ready  ## ColBERT training on a GPU against PyLate: ratio, tokens a second, MFU, peak memory
 	@$(PY) tests/speed/tuples.py --device cuda --batch 32 --steps 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-_FORMATS = ("pylate", "sentence-transformers", "onnx")
+_FORMATS = ("pylate", "sentence-transformers", "onnx", "sae-lens", "latent")
 
 
 def run(argv: list[str]) -> int:
@@ -33,7 +33,8 @@ def run(argv: list[str]) -> int:
     if flags.ledger:
         results = of_model(Path(flags.ledger), str(identity(source)["model_key"]))
     with whole_folder(out) as aside:
-        export(source, aside, flags.format, fold=flags.fold)
+        sae = Path(flags.sae).expanduser() if flags.sae else None
+        export(source, aside, flags.format, fold=flags.fold, sae=sae)
         write_card(aside, manifest, results=results, base=on_hub)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{out}: {flags.format}, {size / 2**20:.1f} MiB; README.md says how to load it")
@@ -51,8 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", required=True, choices=_FORMATS, help="pylate: ColBERT models that load where "
         "trivet is not installed; sentence-transformers: dense models, and ColBERT models for "
-        "version 6; onnx: one graph, from tokens to vectors",
+        "version 6; onnx: one graph, from tokens to vectors; sae-lens: an autoencoder alone; "
+        "latent: a model with the autoencoder in --sae",
     )  # fmt: skip
+    parser.add_argument("--sae", metavar="FOLDER", help="an autoencoder that SAELens saved")
     parser.add_argument("--ledger", help="put this ledger's rows of the model on its card")
     parser.add_argument("--fold", action="store_true", help="a linear head as one matrix")
     parser.add_argument("--revision", default="main", help="the hub revision (default main)")

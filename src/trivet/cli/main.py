@@ -21,6 +21,7 @@ _COMMANDS = {
     "watch": ("trivet.cli.watch", "serve that site; it follows the runs that are going on"),
     "compare": ("trivet.cli.compare", "test rows of a ledger against a baseline, with intervals"),
     "export": ("trivet.cli.export", "write a model for PyLate, sentence-transformers or ONNX"),
+    "impacts": ("trivet.cli.impacts", "write learned terms' weights for Seismic"),
     "cache": ("trivet.cli.cache", "list the vectors that are kept, or delete them"),
     "doctor": ("trivet.cli.doctor", "say what works on this machine, and what does not"),
 }

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,11 +27,13 @@ from trivet.core.errors import ConfigError, DataError
 from trivet.core.hashing import json_digest
 from trivet.core.lock import only_one
 from trivet.core.machine import Machine
+from trivet.core.mapped import mapped
 from trivet.core.ranks import rank, wait
 from trivet.core.records import Batch
 from trivet.core.schema import content
 from trivet.data.table import Table
 from trivet.mining.teachers import Teacher
+from trivet.mining.texts import Texts
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.vectors import Shard, Vectors
 
@@ -101,35 +102,13 @@ def teach(teacher: Teacher, table: Table, folder: Path, machine: Machine) -> Tau
     first = table.read(np.zeros(1, dtype=np.int64))
     width = len(first.documents[0])
     return Taught(
-        _side(teacher, _Texts(table, "query", 1), folder, machine) if first.queries[0] else None,
-        _side(teacher, _Texts(table, "document", width), folder, machine) if width else None,
+        _side(teacher, Texts(table, "query", 1), folder, machine) if first.queries[0] else None,
+        _side(teacher, Texts(table, "document", width), folder, machine) if width else None,
         width,
     )
 
 
-class _Texts(Sequence[str]):
-    """One side of a source's texts, a run of rows in memory at a time."""
-
-    def __init__(self, table: Table, side: str, width: int) -> None:
-        self.table, self.side, self.width = table, side, width
-        self._block, self._found = -1, list[str]()
-
-    def __len__(self) -> int:
-        return len(self.table) * self.width
-
-    def __getitem__(self, place: Any) -> Any:
-        row, nth = divmod(int(place), self.width)
-        block, inside = divmod(row, _SHARD)
-        if block != self._block:
-            rows = np.arange(block * _SHARD, min((block + 1) * _SHARD, len(self.table)))
-            batch = self.table.read(rows)
-            wanted = [[text] for text in batch.queries]
-            wanted = wanted if self.side == "query" else batch.documents
-            self._block, self._found = block, [text for texts in wanted for text in texts]
-        return self._found[inside * self.width + nth]
-
-
-def _side(teacher: Teacher, texts: _Texts, folder: Path, machine: Machine) -> Rows:
+def _side(teacher: Teacher, texts: Texts, folder: Path, machine: Machine) -> Rows:
     table = texts.table
     whole = dataclasses.replace(cast(Any, teacher), dim=None)
     key = {"teacher": content(whole), "side": texts.side, "texts": table.key}
@@ -164,11 +143,5 @@ def _mapped(shard: Shard | Path) -> tuple[NDArray[np.float16], int]:
     """A shard's vectors, (n, D), where they lie, and how many of its texts were cut."""
     if isinstance(shard, Shard):
         return cast(Tensor, shard.vectors).numpy(), shard.truncated
-    with shard.open("rb") as stream:
-        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    rows, dim = header["vectors"]["shape"]
-    start = 8 + size + header["vectors"]["data_offsets"][0]
-    vectors = np.frombuffer(data, np.float16, rows * dim, start).reshape(rows, dim)
-    return vectors, json.loads(header["__metadata__"]["trivet"])["truncated"]
+    arrays, facts = mapped(shard)
+    return arrays["vectors"], json.loads(facts["trivet"])["truncated"]

@@ -17,12 +17,14 @@ from trivet.models.colbert import ColBERT
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.dense import Dense
 from trivet.models.heads import Projection, one_map, refuse_gates
+from trivet.models.latent import Latent, load_encoder, load_latent, save_latent
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.multi_vector import save_multi_vector
 from trivet.models.onnx import check_onnx, save_onnx
+from trivet.models.sae_lens import load_lens, save_lens
 from trivet.models.splade import SpladeModel, load_splade
 
-Format = Literal["pylate", "sentence-transformers", "onnx"]
+Format = Literal["pylate", "sentence-transformers", "onnx", "sae-lens", "latent"]
 
 
 def load_any(folder: Path) -> Dense | ColBERT | SpladeModel:
@@ -37,8 +39,24 @@ def load_any(folder: Path) -> Dense | ColBERT | SpladeModel:
     return load_dense(folder)
 
 
-def export(source: Path, out: Path, form: Format, *, fold: bool = False) -> None:
-    """Write a model into a folder that exists; `fold`: a linear head as the one map that it is."""
+def export(
+    source: Path, out: Path, form: Format, *, fold: bool = False, sae: Path | None = None
+) -> None:
+    """Write a model into a folder that exists; `fold`: a linear head as the one map that it is.
+
+    `sae`: the autoencoder that SAELens trained on its hidden states, for the format `latent`.
+    """
+    if (sae is not None) != (form == "latent"):
+        fix = "Give --sae with --format latent, and only there"
+        raise ConfigError("an autoencoder of SAELens makes a model of latent terms", where="--sae",
+                          fix=fix)  # fmt: skip
+    if sae is not None:
+        dense = load_encoder(source)
+        save_latent(Latent(dense.encoder, load_lens(sae), dense.tokenizer), out)
+        return
+    if form == "sae-lens":
+        save_lens(load_latent(source).sae, out, {"hook_name": "last_hidden_state"})
+        return
     if form == "onnx":
         check_onnx()
     model = load_any(source)

@@ -6,6 +6,7 @@ token's last hidden state apart, and a text's terms are the latents of its token
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 from trivet.core.errors import ArtifactError
 from trivet.core.files import read_json
 from trivet.core.ragged import Ragged, concatenate
+from trivet.models.colbert_layout import load_colbert
+from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense, write_plain
 from trivet.models.packed import hidden_states, micro_batches
 from trivet.models.sae import TopK
+from trivet.models.sae_kinds import empty
 from trivet.models.tokens import Tokenizer
 
 Pooling = Literal["sum", "max"]
@@ -43,7 +47,9 @@ class Latent(nn.Module):
         return next(self.parameters()).device
 
     def hidden(self, tokens: Ragged) -> Tensor:
-        """Last hidden states of one micro-batch's tokens, (T, D) in fp32."""
+        """Last hidden states of one micro-batch's tokens, (T, D) in fp32; kept ones as they are."""
+        if tokens.values.ndim == 2:
+            return tokens.values.float()
         (states,) = hidden_states(self.encoder, tokens, pad=self.tokenizer.pad)
         return states.float()
 
@@ -75,14 +81,13 @@ def save_latent(model: Latent, folder: Path) -> None:
     """Write the autoencoder, and beside it the encoder that it belongs to, as a dense model."""
     from safetensors.torch import save_file
 
-    from trivet.models.dense import Dense
-
+    _check(model.sae, int(model.encoder.config.hidden_size), folder)
     save_dense(Dense(model.encoder, model.tokenizer), folder)
     (folder / FOLDER).mkdir()
     tensors = {name: value.contiguous() for name, value in model.sae.state_dict().items()}
     save_file(tensors, folder / FOLDER / "model.safetensors")
-    shape = {"kind": "topk", "dim": model.sae.decoder.shape[1], "latents": model.sae.latents}
-    write_plain(folder / FOLDER / "config.json", {**shape, "k": model.sae.k})
+    facts = {"bias": "bias" in tensors, "layer": "last", "encoder": fingerprint(model.encoder)}
+    write_plain(folder / FOLDER / "config.json", model.sae.shape | facts)
 
 
 def load_latent(folder: Path) -> Latent:
@@ -95,9 +100,50 @@ def load_latent(folder: Path) -> Latent:
         raise ArtifactError("holds no sparse autoencoder", where=str(folder), fix=fix)
     dense = load_dense(folder)
     config = cast("dict[str, Any]", read_json(path))
-    sae = TopK(int(config["dim"]), int(config["latents"]), int(config["k"]))
+    sae = empty(config)
+    if config.get("bias"):
+        sae.bias = torch.zeros(sae.latents)
     sae.load_state_dict(load_file(folder / FOLDER / "model.safetensors"))
-    if sae.decoder.shape[1] != dense.dim:
-        what = f"its autoencoder takes {sae.decoder.shape[1]} dimensions, its encoder has"
-        raise ArtifactError(f"{what} {dense.dim}", where=str(folder))
+    _check(sae, dense.dim, folder)
+    if config.get("encoder", fingerprint(dense.encoder)) != fingerprint(dense.encoder):
+        fix = "Put it beside the encoder that it was trained on, or train one on this encoder"
+        raise ArtifactError("its autoencoder is of another encoder", where=str(folder), fix=fix)
     return Latent(dense.encoder, sae, dense.tokenizer)
+
+
+def fingerprint(encoder: Any) -> str:
+    """A digest of an encoder's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _check(sae: TopK, dim: int, folder: Path) -> None:
+    if sae.decoder.shape[1] != dim:
+        what = f"its autoencoder takes {sae.decoder.shape[1]} dimensions, its encoder has {dim}"
+        raise ArtifactError(what, where=str(folder))
+
+
+def load_encoder(folder: Path) -> Dense:
+    """The encoder of a dense or a ColBERT model, as a dense one; its raw last hidden states count.
+
+    A ColBERT model's head is left out, and its markers become the prompts of a side, so that texts
+    read as they did; queries are not filled up.
+    """
+    path = folder / "modules.json"
+    modules = cast("list[dict[str, Any]]", read_json(path)) if path.is_file() else []
+    names = {str(module["type"]).rpartition(".")[2] for module in modules}
+    if "Pooling" in names or not names & {"Dense", "Gated"}:
+        return load_dense(folder)
+    model = load_colbert(folder)
+    inner, own = model.tokenizer.inner, model.tokenizer
+    marks = {side: str(inner.convert_ids_to_tokens(mark)) for side, mark in own.markers.items()}
+    prompts = {side: marks.get(side, "") + own.prompts.get(side, "") for side in own.lengths}
+    made = Tokenizer(inner, prompts=prompts, lengths=own.lengths, limit=own.limit, lower=own.lower)
+    for side, mark in own.markers.items():
+        if int(mark) not in made([""], side).ids.values.tolist():
+            what = f"its marker {marks[side]!r} cannot be written as a text"
+            raise ArtifactError(what, where=str(folder), fix="Take the model it was made from")
+    return Dense(model.encoder, made)

@@ -18,9 +18,10 @@ from typing import IO, Any
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.files import read_json, write_json
 from trivet.core.hashing import json_digest
+from trivet.core.mapped import is_sound
 from trivet.core.places import cache_folder
 from trivet.core.ranks import gather, rank, wait, world
-from trivet.retrieval.vectors import Shard, Vectors, is_sound
+from trivet.retrieval.vectors import Shard, Vectors
 
 log = logging.getLogger("trivet")
 _LAYOUT = 2  # raised when the same texts would be cut into other shards
@@ -59,13 +60,8 @@ class Cache:
             if world() > 1:
                 return Vectors(_shared(list(make(list(range(rank(), count, world()))))))
             return Vectors(list(make(list(range(count)))))
-        named = {name: value for name, value in key.items() if name != "model"}  # its key says it
-        named["layout"] = _LAYOUT
-        folder = self.root / json_digest(named)[:24]
-        try:
-            self._open(folder, key)
-        except OSError as error:
-            log.warning("vectors are not kept: %s (%s)", folder, error.strerror)
+        folder = self.open(key)
+        if folder is None:
             return Cache(use=False).collect(None, count, make)
         found = _sound(folder)
         mine = [i for i in range(rank(), count, world()) if i not in found]
@@ -79,13 +75,25 @@ class Cache:
             self._evict()
         return Vectors([spilled[i] if i in spilled else found[i] for i in range(count)])
 
+    def open(self, key: dict[str, Any]) -> Path | None:
+        """An entry's folder, made if need be, and held; None where it cannot be."""
+        named = {name: value for name, value in key.items() if name != "model"}  # its key says it
+        named["layout"] = _LAYOUT
+        folder = self.root / json_digest(named)[:24]
+        try:
+            self._hold(folder, key)
+        except OSError as error:
+            log.warning("vectors are not kept: %s (%s)", folder, error.strerror)
+            return None
+        return folder
+
     def entries(self) -> Iterator[Entry]:
         """All entries, the one used last first."""
         folders = self.root.iterdir() if self.root.is_dir() else []
         found = [Entry.read(path) for path in folders if (path / _FACTS).is_file()]
         yield from sorted(found, key=lambda entry: -entry.used)
 
-    def _open(self, folder: Path, key: dict[str, Any]) -> None:
+    def _hold(self, folder: Path, key: dict[str, Any]) -> None:
         """Make the entry's folder if need be, and hold it, so that no other run removes it."""
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / ".lock").open("a")

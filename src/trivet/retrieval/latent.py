@@ -48,16 +48,24 @@ class Latent(Terms[Model]):
     """How much long documents are held back."""
     idf: Literal["robertson", "lucene"] = "robertson"
     """ln of (N - n + .5) / (n + .5), not below 0; or of 1 more than that."""
+    least_documents: int = 1
+    """Latents that fewer documents have count nothing."""
+    most_share: float = 1.0
+    """Latents that a larger share of documents has count nothing."""
 
     def __post_init__(self) -> None:
         """Settings that make a formula."""
         super().__post_init__()
         if self.k1 < 0 or not 0 <= self.b <= 1:
             raise ConfigError("needs k1 >= 0 and 0 <= b <= 1", where="k1, b")
+        if self.least_documents < 1:
+            raise ConfigError("must be at least 1", where="least_documents")
+        if not 0 < self.most_share <= 1:
+            raise ConfigError("must lie above 0, and at 1 at most", where="most_share")
 
     def describe(self) -> dict[str, Any]:
         """Also the formula."""
-        names = ("pooling", "scale", "k1", "b", "idf")
+        names = ("pooling", "scale", "k1", "b", "idf", "least_documents", "most_share")
         return super().describe() | {name: getattr(self, name) for name in names}
 
     def _read(self, folder: Path) -> Model:
@@ -87,30 +95,49 @@ class Latent(Terms[Model]):
                 raise TrivetError("the encoder gives what is no number", where=what, fix=fix)
             yield group, _heaviest(found, self.top_terms.get(side))
 
-    def _weighed(self, documents: Postings, count: int) -> Postings:
-        """Each posting's share of the score: inverse document frequency and saturation."""
-        weights = self._scaled(documents.values)
-        sizes = np.bincount(documents.rows, weights, count)  # (N,)
-        norms = self.k1 * (1 - self.b + self.b * sizes / max(sizes.mean(), 1e-12))
-        frequencies = np.bincount(documents.terms, weights > 0, len(documents.starts) - 1)
+    def _weighed(self, documents: list[Postings], sizes: list[int]) -> list[Postings]:
+        """How saturated a term is in a document; how rare it is, queries' weights say."""
+        count = sum(sizes)
+        scaled = [torch.from_numpy(self._scaled(part.values)) for part in documents]
+        rows = [torch.from_numpy(part.rows) for part in documents]
+        lengths = [
+            torch.zeros(size).index_add_(0, own, weights)
+            for size, own, weights in zip(sizes, rows, scaled, strict=True)
+        ]
+        mean = max(sum(float(own.double().sum()) for own in lengths) / count, 1e-12)
+        frequencies = np.zeros(len(documents[0].starts) - 1)
+        out: list[Postings] = []
+        for part, own, weights, sums in zip(documents, rows, scaled, lengths, strict=True):
+            norms = self.k1 * (1 - self.b + self.b * sums / mean)
+            saturated = weights / (weights + norms[own]).clamp_(min=1e-12)
+            out.append(replace(part, values=saturated.numpy()))
+            above = weights.numpy() > 0
+            frequencies += part.frequencies if above.all() else part.totals(above)
+        self._state["rarity"] = self._rarity(frequencies, count)
+        return out
+
+    def _rarity(self, frequencies: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+        """Inverse document frequency, (V,); of terms that are left out 0."""
         ratio = (count - frequencies + 0.5) / (frequencies + 0.5)
         rarity = np.log(np.maximum(ratio, 1) if self.idf == "robertson" else 1 + ratio)
-        saturated = weights / np.maximum(weights + norms[documents.rows], 1e-12)
-        values = rarity[documents.terms] * saturated
-        return replace(documents, values=values.astype(np.float32))
+        left_out = (frequencies < self.least_documents) | (frequencies > self.most_share * count)
+        return np.where(left_out, 0, rarity)
 
     def _asked(self, queries: Postings) -> Postings:
-        return replace(queries, values=self._scaled(queries.values).astype(np.float32))
+        """A query's weights times how rare its terms are; what counts nothing is left out."""
+        weights = self._scaled(queries.values) * self._state["rarity"][queries.terms]
+        kept = weights > 0
+        starts = np.concatenate([[0], kept.cumsum()])[queries.starts]
+        return Postings(starts, queries.rows[kept], weights[kept].astype(np.float32))
 
-    def _scaled(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
-        exact = weights.astype(np.float64)
+    def _scaled(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.scale == "root":
-            return np.sqrt(exact)
+            return np.sqrt(weights)
         if self.scale == "log":
-            return np.log1p(exact)
+            return np.log1p(weights)
         if self.scale == "binary":
-            return np.ones_like(exact)
-        return np.rint(exact) if self.scale == "counts" else exact
+            return np.ones_like(weights)
+        return np.rint(weights) if self.scale == "counts" else weights
 
 
 def _heaviest(texts: Ragged, count: int | None) -> Ragged:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,34 @@ class Postings:
     def of(
         cls, terms: NDArray[Any], rows: NDArray[Any], values: NDArray[Any], vocabulary: int
     ) -> Postings:
-        """From one entry for each term of each document, in any order."""
-        by = np.lexsort((rows, terms))
-        starts = np.zeros(vocabulary + 1, dtype=np.int64)
-        np.cumsum(np.bincount(terms, minlength=vocabulary), out=starts[1:])
-        return cls(starts, rows[by].astype(np.int32), values[by].astype(np.float32))
+        """From one entry for each term of each document, in any order; one pass where ascending."""
+        from scipy.sparse import csr_matrix
+
+        if bool((rows[1:] < rows[:-1]).any()):
+            by = np.argsort(rows, kind="stable")
+            terms, rows, values = terms[by], rows[by], values[by]
+        count = int(rows[-1]) + 1 if len(rows) else 0
+        ends = np.concatenate([[0], np.bincount(rows, minlength=count).cumsum()])  # (N + 1,)
+        held = (values.astype(np.float32, copy=False), terms.astype(np.int32, copy=False), ends)
+        turned: Any = csr_matrix(held, shape=(count, vocabulary)).tocsc()
+        starts = turned.indptr.astype(np.int64, copy=False)
+        return cls(starts, turned.indices.astype(np.int32, copy=False), turned.data)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Postings], sizes: Sequence[int]) -> Postings:
+        """The postings of all documents from those of runs of them, of so many documents each."""
+        if len(parts) == 1:
+            return parts[0]
+        starts: NDArray[np.int64] = np.sum([part.starts for part in parts], axis=0)
+        rows, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+        free = starts[:-1].copy()  # where a term's next posting goes
+        before = 0
+        for part, size in zip(parts, sizes, strict=True):
+            to = np.arange(len(part.rows)) + np.repeat(free - part.starts[:-1], part.frequencies)
+            rows[to], values[to] = part.rows + before, part.values
+            free += part.frequencies
+            before += size
+        return cls(starts, rows, values)
 
     def __getitem__(self, term: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The documents of a term and its values there, views."""
@@ -45,3 +72,26 @@ class Postings:
     def totals(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The sum over each term's documents of a value for each posting, (V,)."""
         return np.bincount(self.terms, values, len(self.starts) - 1).astype(np.float64)
+
+    def by_row(self, rows: slice) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """For each row of a range its terms, ascending, and their values."""
+        kept = (self.rows >= rows.start) & (self.rows < rows.stop)
+        owners, terms, values = self.rows[kept] - rows.start, self.terms[kept], self.values[kept]
+        by = np.argsort(owners, kind="stable")
+        ends = np.bincount(owners, minlength=rows.stop - rows.start).cumsum()[:-1]
+        return list(zip(np.split(terms[by], ends), np.split(values[by], ends), strict=True))
+
+    def scores(
+        self, queries: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], documents: int
+    ) -> Tensor:
+        """The products of queries with all documents, (Q, N), added up in fp32, term by term.
+
+        Values are above 0, so a sum of 0 says that nothing is shared: it is minus infinity.
+        """
+        rows, values = torch.from_numpy(self.rows), torch.from_numpy(self.values)
+        out = torch.zeros(len(queries), documents)
+        for own, (terms, weights) in zip(out, queries, strict=True):
+            starts, stops = self.starts[terms].tolist(), self.starts[terms + 1].tolist()
+            for start, stop, weight in zip(starts, stops, weights.tolist(), strict=True):
+                own.index_add_(0, rows[start:stop], values[start:stop], alpha=weight)
+        return F.threshold(out, 0, -torch.inf, inplace=True)  # what is no number stays as it is

@@ -26,7 +26,8 @@ from trivet.retrieval.encode import split
 from trivet.retrieval.encoder import Encoder
 from trivet.retrieval.learned import SIDES, of_all
 from trivet.retrieval.postings import Postings
-from trivet.retrieval.topk import id_order, topk
+from trivet.retrieval.segments import Segment, collect
+from trivet.retrieval.topk import Found, id_order, merge, topk
 from trivet.retrieval.vectors import Shard, Vectors
 
 Model = TypeVar("Model")
@@ -59,50 +60,58 @@ class Terms(Encoder[Model], Generic[Model]):
             raise TrivetError("the corpus is empty")
         self._state["encoder"] = model = self._ready(self.machine.resolve())
         texts = corpus.contents()
-        parts = split(texts)
 
-        def make(numbers: list[int]) -> Iterator[Shard]:
-            return self._encode(texts, "document", [parts[i] for i in numbers], "documents")
+        def key(part: Sequence[str]) -> dict[str, Any] | None:
+            return self._key(model, list(part), documents=len(part), **self._own())
 
-        shards = self.cache.collect(self._key(model, texts, **self._own()), len(parts), make)
-        postings = self._postings(shards)
+        def make(named: dict[str, Any] | None, start: int, stop: int) -> Vectors:
+            own = texts[start:stop]
+            parts = split(own)
+
+            def shards(numbers: list[int]) -> Iterator[Shard]:
+                return self._encode(own, "document", [parts[i] for i in numbers], "documents")
+
+            return self.cache.collect(named, len(parts), shards)
+
+        segments = collect(self.cache, key, texts, self._vocabulary, make)
+        postings = [segment.postings for segment in segments]
+        sizes = [segment.documents for segment in segments]
         self._state |= {
-            "postings": self._weighed(postings, len(corpus)),
+            "postings": self._weighed(postings, sizes),
+            "sizes": sizes,
             "ids": corpus.ids,
             "order": id_order(corpus.ids),
-            "terms": {"document": (len(postings.rows), len(corpus))},
-            "truncated": {"document": (shards.truncated(), len(corpus))},
+            "terms": {"document": (sum(len(part.rows) for part in postings), len(corpus))},
+            "truncated": {"document": (sum(part.truncated for part in segments), len(corpus))},
         }
 
     def search(self, ids: list[str], texts: list[str], k: int) -> Ranking:
         """Score every query with every document that shares a term with it."""
         if "postings" not in self._state:
             raise TrivetError("search before index")
-        made = Vectors(list(self._encode(texts, "query", split(texts), "queries")))
-        queries = self._postings(made)
-        self._state["truncated"]["query"] = of_all(made.truncated(), len(texts))
-        self._state["terms"]["query"] = of_all(len(queries.rows), len(texts))
-        queries = self._asked(queries)
+        queries = self.asked(texts)
         documents: list[str] = self._state["ids"]
         k = min(k, len(documents))
         rows = np.full((len(ids), k), -1, dtype=np.int64)
         scores = np.zeros((len(ids), k), dtype=np.float32)
-        step = max(1, self.chunk // len(documents))
+        largest = max(self._state["sizes"])
+        step = max(1, self.chunk // largest)
         for start in range(0, len(ids), step):
-            stop = min(start + step, len(ids))
-            found = torch.from_numpy(self._scores(queries, start, stop))
-            rows[start:stop], scores[start:stop] = topk(found, k, self._state["order"])
+            part = slice(start, min(start + step, len(ids)))
+            rows[part], scores[part] = self._best(queries.by_row(part), k)
         return Ranking(ids, documents, rows, np.where(rows >= 0, scores, np.float32(0)))
 
     def documents(self) -> Postings:
         """What each term counts in each document searched."""
-        return self._state["postings"]
+        return Postings.joined(self._state["postings"], self._state["sizes"])
 
     def asked(self, texts: Sequence[str]) -> Postings:
         """What each term counts in each query: `search` multiplies documents with it."""
-        return self._asked(
-            self._postings(Vectors(list(self._encode(texts, "query", split(texts), "queries"))))
-        )
+        made = Vectors(list(self._encode(texts, "query", split(texts), "queries")))
+        found = Segment.of(made, len(texts), self._vocabulary)
+        self._state["truncated"]["query"] = of_all(found.truncated, len(texts))
+        self._state["terms"]["query"] = of_all(len(found.postings.rows), len(texts))
+        return self._asked(found.postings)
 
     def describe(self) -> dict[str, Any]:
         """The model, its prompts and lengths, what was cut, and how many terms there are."""
@@ -126,8 +135,8 @@ class Terms(Encoder[Model], Generic[Model]):
         """What else decides how documents are encoded."""
         return {"top_terms": self.top_terms.get("document")}
 
-    def _weighed(self, documents: Postings, count: int) -> Postings:  # noqa: ARG002
-        """What a term of a document counts."""
+    def _weighed(self, documents: list[Postings], sizes: list[int]) -> list[Postings]:  # noqa: ARG002
+        """What a term of a document counts, segment by segment."""
         return documents
 
     def _asked(self, queries: Postings) -> Postings:
@@ -158,26 +167,18 @@ class Terms(Encoder[Model], Generic[Model]):
                     progress.add(len(group))
                 yield Shard(torch.tensor(numbers), Ragged.of(found), tokens.truncated)
 
-    def _postings(self, shards: Vectors) -> Postings:
-        """All texts' terms, by term."""
-        rows: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
-        pairs: list[Tensor] = [torch.empty(0, 2)]
-        for shard in shards:
-            assert isinstance(shard.vectors, Ragged)
-            rows.append(shard.rows.repeat_interleave(shard.vectors.lengths))
-            pairs.append(shard.vectors.values)
-        terms, weights = torch.cat(pairs).unbind(1)
-        numbers = terms.long().numpy()
-        return Postings.of(numbers, torch.cat(rows).numpy(), weights.numpy(), self._vocabulary)
-
-    def _scores(self, queries: Postings, start: int, stop: int) -> NDArray[np.float32]:
-        """(stop - start, N): minus infinity where a document shares no term with the query."""
-        documents: Postings = self._state["postings"]
-        out = np.zeros((stop - start, len(self._state["ids"])), dtype=np.float32)
-        for term in np.flatnonzero(queries.frequencies).tolist():
-            rows, weights = documents[term]
-            for query, weight in zip(*queries[term], strict=True):
-                if start <= query < stop:
-                    out[query - start, rows] += weight * weights
-        out[out <= 0] = -np.inf  # weights are above 0, and so is what they add up to
-        return out
+    def _best(self, queries: list[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int) -> Found:
+        """The best k documents of some queries, of all segments."""
+        order: NDArray[np.int64] = self._state["order"]
+        best: Found | None = None
+        start = 0
+        for part, size in zip(self._state["postings"], self._state["sizes"], strict=True):
+            rows, scores = topk(part.scores(queries, size), k, order[start : start + size])
+            found = np.where(rows >= 0, rows + start, -1), scores
+            best = found if best is None else merge(best, found, k, order)
+            start += size
+        assert best is not None
+        rows = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        rows[:, : best[0].shape[1]], scores[:, : best[0].shape[1]] = best
+        return rows, scores

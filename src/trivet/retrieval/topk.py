@@ -1,8 +1,8 @@
 """Exact top-k in trec_eval's order: score descending, then document id descending.
 
 The order among equal scores decides which of them are inside the first k, so it must be settled
-here, not after the cut. torch.topk is used as it is; only queries whose k-th score is shared with a
-document outside are repaired.
+here, not after the cut. The largest scores are found as they are; only queries whose k-th score is
+shared with a document outside are repaired.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trivet.core.errors import TrivetError
 from trivet.core.records import Ranking
+from trivet.core.top import top
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]  # (Q, k) rows, (Q, k) scores
 
@@ -36,12 +37,14 @@ def topk(scores: Tensor, k: int, order: NDArray[np.int64]) -> Found:
     """
     scores = scores.float().cpu()
     k = min(k, scores.shape[1])
-    values, columns = torch.topk(scores, k, dim=1)
+    values, columns = top(scores, min(k + 1, scores.shape[1]))  # the next one tells of ties
+    following = values[:, k:]
+    values, columns = values[:, :k], columns[:, :k]
     if bool(torch.isnan(values).any()):
         raise TrivetError("a score is not a number", fix="Look at the model's vectors")
     rows, best = columns.numpy().copy(), values.numpy().copy()
     cut = values[:, -1:]
-    shared = ((scores >= cut).sum(1) > k) & torch.isfinite(cut[:, 0])
+    shared = (following == cut).any(1) & torch.isfinite(cut[:, 0])
     for query in torch.nonzero(shared).flatten().tolist():
         tied = np.nonzero(scores[query].numpy() == best[query, -1])[0]
         places = best[query] == best[query, -1]

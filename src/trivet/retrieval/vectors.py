@@ -63,13 +63,6 @@ class Shard:
         return cls(found["rows"], vectors, truncated)
 
 
-def is_sound(path: Path) -> bool:
-    """Whether a shard's bytes are those that its name was made from."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return path.name.split(".")[1] == digest[:16]
-
-
 class Vectors:
     """All shards of some texts, in memory or in files that are read one after the other."""
 

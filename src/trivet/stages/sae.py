@@ -6,13 +6,12 @@ rebuild each token's last hidden state, and nothing about retrieval.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
@@ -21,11 +20,14 @@ from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Batches, Mixture
-from trivet.models.latent import Latent, save_latent
-from trivet.models.layout import load_dense
+from trivet.mining.activations import Activations, store
+from trivet.models.latent import Latent, load_encoder, save_latent
 from trivet.models.lengths import read_longer
 from trivet.models.packed import micro_batches
-from trivet.models.sae import TopK
+from trivet.models.sae_judge import judge
+from trivet.models.sae_jump_relu import JumpReLU
+from trivet.models.sae_kinds import Kind, empty
+from trivet.models.sae_training import Rebuilt
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
@@ -36,13 +38,14 @@ from trivet.training.fit import fit
 from trivet.training.settings import Fit, Prepared
 
 _JUDGED = 16  # batches that the finished autoencoder is described by
+_FIRST = 4  # batches that a beginning is read off
 
 
 @dataclass(kw_only=True)
 class Sae:
     """The config of the stage."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     data: Mixture
     """Plain texts; of pairs and tuples all queries and all documents."""
@@ -53,7 +56,24 @@ class Sae:
     latents: int = 32768
     """The size of the dictionary."""
     k: int = 16
-    """How many latents make up a token."""
+    """How many latents make up a token; of batch_topk and jump_relu on average."""
+    activations: Literal["streamed", "stored"] = "streamed"
+    """streamed: texts are encoded at each step; stored: once, and kept in 16 bits on disk."""
+    kind: Kind = "topk"
+    """topk: k of each token; batch_topk: the largest of all tokens of a micro-batch, a threshold
+    afterwards; jump_relu: what lies above a latent's own threshold."""
+    widths: list[int] = field(default_factory=list[int])
+    """Matryoshka: so many of the first latents must rebuild tokens alone, too."""
+    aux_k: int = 0
+    """AuxK: dead latents that learn to rebuild what the others leave over; 0 is none."""
+    dead_after: int = 10_000_000
+    """Tokens in which a latent was not seen that make it dead."""
+    unit_norm: bool = False
+    """Whether directions have length 1 at every step."""
+    center: Literal["zero", "mean"] = "zero"
+    """Where the pre-bias begins: at 0, or at the mean of the first batches' vectors."""
+    pressure: float = 1.0
+    """Of jump_relu: what (latents a token / k - 1) squared weighs beside the missing variance."""
     lengths: dict[str, int] | None = None
     """Content tokens of `query` and `document` from here on; null stays as the parent has it."""
     clean: Clean | None = None
@@ -66,6 +86,12 @@ class Sae:
         check_sides(self.lengths or {}, {})
         if not 1 <= self.k <= self.latents:
             raise ConfigError(f"must lie between 1 and the {self.latents} latents", where="k")
+        if any(not 1 <= width < self.latents for width in self.widths):
+            what = f"must lie above 0 and below the {self.latents} latents"
+            raise ConfigError(what, where="widths")
+        for name in ("aux_k", "dead_after", "pressure"):
+            if getattr(self, name) < 0:
+                raise ConfigError("must not be negative", where=name)
 
     def accept(self, has_parent: bool) -> None:
         """There must be an encoder."""
@@ -76,19 +102,28 @@ class Sae:
         if parent is None:
             raise ConfigError("a parent is required", where=work.stage)
         machine = work.run.machine
-        dense = load_dense(parent.path)
+        dense = load_encoder(parent.path)
         read_longer(dense, self.lengths or {})
-        sae = TopK(dense.dim, self.latents, self.k)
-        sae.draw(derive(self.seed, "dictionary"))
+        sae = empty({"kind": self.kind, "dim": dense.dim, "latents": self.latents, "k": self.k})
+        sae.draw(derive(self.seed, "dictionary"), unit=self.unit_norm)
+        if isinstance(sae, JumpReLU):
+            sae.pressure = self.pressure
         model = Latent(dense.encoder, sae, dense.tokenizer, budget=machine.micro_tokens).eval()
+        model.to(machine.resolve())
         tables = [source.open(work.run.cache) for source in self.data.sources]
+        kept: dict[str, Activations] | None = None
+        if self.activations == "stored":
+            folder = work.run.cache / "activations"
+            kept = {table.name: store(model, table, folder, self.fit.precision) for table in tables}
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], dense)
-        prepare = preparer(model)
-        model.to(machine.resolve())
+        prepare = preparer(model) if kept is None else reader(kept)
+        self._begin(model, first_batches(batches, prepare, _FIRST))
+        rebuilt = Rebuilt(model, widths=self.widths, aux_k=self.aux_k,
+                          dead_after=self.dead_after, unit=self.unit_norm)  # fmt: skip
         trained = fit(
-            Rebuilt(model),
+            rebuilt,
             batches,
             prepare,
             mean_error,
@@ -96,29 +131,37 @@ class Sae:
             settings=self.fit,
             seed=self.seed,
             work=work,
+            report=rebuilt.report,
         )
+        if self.unit_norm:
+            sae.to_unit()
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
-        facts["sae"] = {"latents": self.latents, "k": self.k, **judge(model, batches, prepare)}
+        found = judge(model.eval(), first_batches(batches, prepare, _JUDGED))
+        facts["sae"] = {**sae.shape, **found}
         return work.save(lambda folder: save_latent(model.cpu(), folder), facts)
 
+    @torch.inference_mode()
+    def _begin(self, model: Latent, batches: Iterable[Ragged]) -> None:
+        """What is read off some vectors before a step is made."""
+        if self.center == "zero" and not isinstance(model.sae, JumpReLU):
+            return
+        groups = (
+            tokens.select(group)
+            for tokens in batches
+            for group in micro_batches(model.encoder, tokens.lengths, model.budget)
+        )
+        vectors = torch.cat([model.hidden(own.to(model.device)) for own in groups])
+        if self.center == "mean":
+            model.sae.center.data.copy_(vectors.mean(0))
+        model.sae.settle(vectors)
 
-class Rebuilt(nn.Module):
-    """An autoencoder before its encoder's hidden states; only the autoencoder is trained."""
 
-    def __init__(self, model: Latent) -> None:
-        """Train the autoencoder of `model` in place."""
-        super().__init__()
-        self.sae = model.sae
-        self.frozen: Callable[[Ragged], Tensor] = model.hidden  # a method is no submodule
-
-    def forward(self, tokens: Ragged) -> Ragged:
-        """The squared error of each token, over its dimensions, (T, 1), text by text."""
-        device = self.sae.center.device
-        with torch.no_grad():
-            hidden = self.frozen(tokens.to(device))  # (T, D)
-        rebuilt = self.sae.decode(self.sae.encode(hidden))
-        errors = (rebuilt - hidden).square().mean(1, keepdim=True)
-        return Ragged(errors, tokens.offsets)
+def first_batches(
+    batches: Batches, prepare: Callable[[Batch], Prepared], count: int
+) -> Iterator[Ragged]:
+    """The tokens of the first few batches."""
+    for step in range(min(count, len(batches))):
+        yield prepare(batches[step]).tokens
 
 
 def preparer(model: Latent) -> Callable[[Batch], Prepared]:
@@ -134,40 +177,15 @@ def preparer(model: Latent) -> Callable[[Batch], Prepared]:
     return prepare
 
 
+def reader(kept: dict[str, Activations]) -> Callable[[Batch], Prepared]:
+    """Rows to the hidden states of their tokens: all queries', then all documents'."""
+
+    def prepare(batch: Batch) -> Prepared:
+        return Prepared(kept[batch.source].of(batch), None)
+
+    return prepare
+
+
 def mean_error(errors: Ragged, _: None) -> Tensor:
     """Of all tokens of a batch."""
     return errors.values.mean()
-
-
-@torch.inference_mode()
-def judge(
-    model: Latent, batches: Batches, prepare: Callable[[Batch], Prepared]
-) -> dict[str, float]:
-    """How well the first batches' vectors are rebuilt, and how much of the dictionary is used.
-
-    `fvu` is the share of their variance that is missing; `cosine` is of a vector and its
-    rebuilding; `l0` counts latents above 0 in a token; `alive` is the share of latents seen at all.
-    """
-    squares, sums, errors, cosines, active, count = 0.0, torch.zeros(()), 0.0, 0.0, 0, 0
-    seen = torch.zeros(model.vocabulary, dtype=torch.bool)
-    for batch in itertools.islice((batches[i] for i in range(len(batches))), _JUDGED):
-        tokens = prepare(batch).tokens
-        for group in micro_batches(model.encoder, tokens.lengths, model.budget):
-            hidden = model.hidden(tokens.select(group).to(model.device))
-            found = model.sae.encode(hidden)
-            rebuilt = model.sae.decode(found)
-            squares += float(hidden.double().square().sum())
-            sums = sums + hidden.double().sum(0).cpu()
-            errors += float((rebuilt - hidden).double().square().sum())
-            cosines += float(torch.cosine_similarity(rebuilt, hidden).sum())
-            active += int((found.weights > 0).sum())
-            seen[found.latents[found.weights > 0].cpu()] = True
-            count += len(hidden)
-    variance = squares - float(sums.square().sum()) / count
-    return {
-        "tokens": count,
-        "fvu": errors / variance,
-        "cosine": cosines / count,
-        "l0": active / count,
-        "alive": float(seen.float().mean()),
-    }

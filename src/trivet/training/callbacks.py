@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,8 +33,10 @@ class Steps(TrainerCallback):
         progress: Progress,
         check: Check | None,
         model: nn.Module,
+        report: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         """Watch a run of so many steps; `model` is the whole one, if training splits it."""
+        self.report = report
         self.model, self.work, self.settings, self.steps = model, work, settings, steps
         self.progress, self.check = progress, check
         self.step = 0
@@ -70,7 +73,8 @@ class Steps(TrainerCallback):
         self.progress.add(1, f"loss {self.losses[-1]:.4f}")
         if self.step % self.settings.log_every == 0 or last:
             mean = sum(self.losses) / len(self.losses)
-            self.work.log(self.step, {"loss": mean, "lr": self.rate})
+            more = self.report() if self.report else {}
+            self.work.log(self.step, {"loss": mean, "lr": self.rate, **more})
             self.work.log(self.step, self.trainer.meter.report(), to="speed")
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):

@@ -69,12 +69,13 @@ def fit(
     seed: int,
     work: Work,
     check: Check | None = None,
+    report: Callable[[], dict[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Train a model in place and return what happened, for the manifest.
 
     `prepare` turns a batch into texts for the model and targets for the loss, in a thread, one step
     ahead; `loss` judges the model's vectors of those texts by the targets. Resumes from the newest
-    checkpoint in the stage's folder as `run.resume` says.
+    checkpoint in the stage's folder as `run.resume` says. `report`: metrics beside the loss.
     """
     available = len(batches) // settings.accumulate
     steps = available if settings.steps is None else settings.steps
@@ -123,7 +124,7 @@ def fit(
         Progress(work.stage, steps, "step") as progress,
         _profiler(work) as profiler,
     ):
-        callback = Steps(work, settings, steps, progress, check, model)
+        callback = Steps(work, settings, steps, progress, check, model, report)
         trainer = _Adapter(
             model=trained,
             args=arguments,

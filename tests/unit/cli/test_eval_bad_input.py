@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet.retrieval.vectors import is_sound
+from trivet.core.mapped import is_sound
 
 
 def refused(done):

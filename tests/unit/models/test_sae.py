@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trivet.core.errors import ConfigError
-from trivet.models import sae as module
+from trivet.models import products
 from trivet.models.sae import TopK
 
 
@@ -32,7 +32,7 @@ def gradients(sae, value):
 
 @pytest.mark.parametrize("held", [1, 50, 1 << 20])
 def test_weights_rebuilding_and_gradients_are_those_of_the_whole_dictionary(held, monkeypatch):
-    monkeypatch.setattr(module, "_HELD", held)
+    monkeypatch.setitem(products._HELD, "cpu", held)
     sae = made()
     sae.encoder.data += torch.randn_like(sae.encoder) * 0.1
     vectors = torch.randn(17, 8, dtype=torch.float64)

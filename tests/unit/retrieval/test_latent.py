@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import bm25s
 import numpy as np
@@ -85,7 +86,7 @@ def scaled(weight, scale):
     }[scale]
 
 
-def bm25(queries, documents, k1, b, idf):
+def bm25(queries, documents, k1, b, idf, least=1, most=1.0):
     """Scores (Q, N) from {latent: weight} each; robertson counts what is below 0 as 0."""
     count = len(documents)
     lengths = [sum(document.values()) for document in documents]
@@ -93,6 +94,8 @@ def bm25(queries, documents, k1, b, idf):
     for i, query in enumerate(queries):
         for latent, asked in query.items():
             n = sum(document.get(latent, 0) > 0 for document in documents)
+            if n < least or n > most * count:
+                continue
             ratio = (count - n + 0.5) / (n + 0.5)
             rarity = math.log(1 + ratio) if idf == "lucene" else max(0.0, math.log(ratio))
             for j, document in enumerate(documents):
@@ -130,6 +133,19 @@ def test_scores_are_those_of_the_formula(model, folder, pooling, scale, idf):
     found, _ = searched(folder, pooling=pooling, scale=scale, idf=idf, k1=2.0, b=0.6)
     assert wanted.max() > 0
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, 0.4), (2, 1.0), (2, 0.6), (5, 1.0)])
+def test_latents_of_too_few_or_too_many_documents_count_nothing(model, folder, least, most):
+    bags = {
+        side: [{t: math.sqrt(w) for t, w in terms(model, text, side).items()} for text in texts]
+        for side, texts in (("query", QUERIES), ("document", DOCUMENTS))
+    }
+    wanted = bm25(bags["query"], bags["document"], 8.0, 0.7, "lucene", least, most)
+    found, made = searched(folder, idf="lucene", least_documents=least, most_share=most)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert wanted.max() < bm25(bags["query"], bags["document"], 8.0, 0.7, "lucene").max()
+    assert (made.describe()["least_documents"], made.describe()["most_share"]) == (least, most)
 
 
 @pytest.mark.parametrize("idf", ["robertson", "lucene"])
@@ -205,12 +221,19 @@ def test_a_model_without_an_autoencoder_is_refused(model, tmp_path):
 def test_an_autoencoder_of_another_encoder_is_refused(model, tmp_path):
     sae = TopK(8, 40, 3)
     sae.draw(0)
-    save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path)
     with pytest.raises(ArtifactError, match="8 dimensions"):
-        load_latent(tmp_path)
+        save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path)
+    other, _ = Fresh(SHAPE, seed=1).load()
+    for name, encoder in (("one", model.encoder), ("two", other)):
+        (tmp_path / name).mkdir()
+        save_latent(Model(encoder, model.sae, model.tokenizer), tmp_path / name)
+    shutil.copy(tmp_path / "two/model.safetensors", tmp_path / "one/model.safetensors")
+    with pytest.raises(ArtifactError, match="of another encoder"):
+        load_latent(tmp_path / "one")
 
 
-@pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}}])
+@pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}},
+                                     {"least_documents": 0}, {"most_share": 0.0}])  # fmt: skip
 def test_settings_that_make_no_formula_are_refused(folder, options):
     with pytest.raises(ConfigError):
         Latent(str(folder), **options)

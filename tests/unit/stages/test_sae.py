@@ -15,9 +15,11 @@ from trivet.core.tracker import Jsonl
 from trivet.data.columns import Columns
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
+from trivet.mining import activations
 from trivet.models.backbone import Fresh
 from trivet.models.latent import load_latent
 from trivet.models.layout import load_dense
+from trivet.models.sae_training import Rebuilt
 from trivet.optim.adamw import AdamW
 from trivet.optim.schedule import Schedule
 from trivet.stages.sae import Sae
@@ -58,15 +60,32 @@ def data(tmp_path):
     return Mixture([source], epochs=4)
 
 
-def stage(data, **options):
-    fit = Fit(batch=16, precision="fp32", log_every=1, save_every=4)
+def stopped(folder, parent, data, monkeypatch, options):
+    """A run that ends after five steps."""
+    done = callbacks.Steps.on_step_end
+
+    def stop(self, args, state, control, **more):
+        out = done(self, args, state, control, **more)
+        if state.global_step == 5:
+            raise Interrupted("stopped", signal=15)
+        return out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Steps, "on_step_end", stop)
+        with pytest.raises(Interrupted):
+            stage(data, **options).run(parent, work(folder, "sae"))
+
+
+def stage(data, precision="fp32", **options):
+    fit = Fit(batch=16, precision=precision, log_every=1, save_every=4)
     return Sae(data=data, optim=AdamW(lr=1e-2, schedule=Schedule("constant")), fit=fit, latents=64,
                k=4, **options)  # fmt: skip
 
 
-def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data, precision):
     place = work(tmp_path, "sae")
-    made = stage(data).run(parent, place)
+    made = stage(data, precision).run(parent, place)
     losses = [json.loads(x)["loss"] for x in place.metrics.read_text("utf-8").splitlines()]
     assert losses[-1] < 0.5 * losses[0]
     facts = made.manifest["sae"]
@@ -76,6 +95,100 @@ def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, 
     before, after = load_dense(parent.path).encoder, load_latent(made.path).encoder
     for name, weight in before.state_dict().items():
         assert torch.equal(weight, after.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "batch_topk", "aux_k": 4, "dead_after": 50},
+        {"kind": "jump_relu", "center": "mean"},
+        {"widths": [8, 16], "unit_norm": True, "center": "mean"},
+    ],
+    ids=["batch_topk", "jump_relu", "nested"],
+)
+def test_every_kind_learns_resumes_exactly_and_loads(tmp_path, parent, data, monkeypatch, options):
+    place = work(tmp_path / "whole", "sae")
+    whole = stage(data, **options).run(parent, place)
+    lines = [json.loads(x) for x in place.metrics.read_text("utf-8").splitlines()]
+    first, last = lines[0], lines[-1]
+    assert last["fvu"] < 0.8 * first["fvu"] and 0 < last["l0"] < 32, (first, last)
+    assert {"fvu", "cosine", "l0", "dead"} <= set(lines[-1])
+    ranks, curve = zip(*whole.manifest["sae"]["document_frequency"], strict=True)
+    assert list(ranks) == [1 << i for i in range(len(ranks))]
+    assert list(curve) == sorted(curve, reverse=True) and 0 < curve[0] <= 1
+    stopped(tmp_path / "cut", parent, data, monkeypatch, options)
+    made = stage(data, **options).run(parent, work(tmp_path / "cut", "sae"))
+    one, other = load_latent(whole.path).sae, load_latent(made.path).sae
+    assert type(one).kind == options.get("kind", "topk")
+    for name, weight in one.state_dict().items():
+        assert torch.equal(weight, other.state_dict()[name]), name
+    if options.get("unit_norm"):
+        assert torch.allclose(one.decoder.norm(dim=1), torch.ones(64))
+
+
+def test_stored_activations_are_the_same_stream_rounded_to_16_bits(
+    tmp_path, parent, data, monkeypatch
+):
+    seen = {"streamed": [], "stored": []}
+    done = Rebuilt.forward
+
+    def noted(self, tokens):
+        seen[kind].append((self.frozen(tokens).clone(), tokens.offsets.clone()))
+        return done(self, tokens)
+
+    monkeypatch.setattr(Rebuilt, "forward", noted)
+    losses = {}
+    for kind in seen:
+        place = work(tmp_path / kind, "sae")
+        stage(data, activations=kind).run(parent, place)
+        lines = place.metrics.read_text("utf-8").splitlines()
+        losses[kind] = [json.loads(line)["loss"] for line in lines]
+    assert len(seen["stored"]) == len(seen["streamed"]) == 16
+    for (one, ends), (other, same) in zip(seen["streamed"], seen["stored"], strict=True):
+        assert torch.equal(ends, same)
+        assert torch.equal(other, other.half().float())
+        torch.testing.assert_close(other, one, rtol=2**-11, atol=1e-5)  # half a unit of fp16
+    assert losses["stored"] == pytest.approx(losses["streamed"], rel=0.02)
+
+
+def test_stored_activations_are_made_once_and_a_damaged_shard_anew(
+    tmp_path, parent, data, monkeypatch
+):
+    monkeypatch.setattr(activations, "_SHARD", 24)
+    made = []
+    done = activations._encoded
+
+    def counted(*args):
+        made.append(args[2][0])
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return done(*args)
+
+    monkeypatch.setattr(activations, "_encoded", counted)
+    place = work(tmp_path, "sae")
+    with pytest.raises(KeyboardInterrupt):
+        stage(data, activations="stored").run(parent, place)
+    first = stage(data, activations="stored").run(parent, work(tmp_path, "sae"))
+    assert made == [0, 24, 24, 48]
+    (damaged, *_) = sorted((tmp_path / "cache/activations").glob("*/*.safetensors"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    other = work(tmp_path / "again", "sae")
+    other.run.cache.parent.mkdir(exist_ok=True)
+    (tmp_path / "cache").rename(other.run.cache)
+    again = stage(data, activations="stored").run(parent, other)
+    assert made == [0, 24, 24, 48, 0]
+    for name, weight in load_latent(first.path).sae.state_dict().items():
+        assert torch.equal(weight, load_latent(again.path).sae.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [({"widths": [64]}, "widths"), ({"aux_k": -1}, "aux_k"), ({"pressure": -1.0}, "pressure")],
+)
+def test_settings_that_train_nothing_are_refused(data, options, where):
+    with pytest.raises(ConfigError) as caught:
+        stage(data, **options)
+    assert caught.value.where == where
 
 
 def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
@@ -91,18 +204,7 @@ def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, parent, data, monkeypatch):
     whole = stage(data).run(parent, work(tmp_path / "whole", "sae"))
-    done = callbacks.Steps.on_step_end
-
-    def stop(self, args, state, control, **options):
-        out = done(self, args, state, control, **options)
-        if state.global_step == 5:
-            raise Interrupted("stopped", signal=15)
-        return out
-
-    monkeypatch.setattr(callbacks.Steps, "on_step_end", stop)
-    with pytest.raises(Interrupted):
-        stage(data).run(parent, work(tmp_path / "cut", "sae"))
-    monkeypatch.undo()
+    stopped(tmp_path / "cut", parent, data, monkeypatch, {})
     made = stage(data).run(parent, work(tmp_path / "cut", "sae"))
     for name, weight in load_latent(whole.path).sae.state_dict().items():
         assert torch.equal(weight, load_latent(made.path).sae.state_dict()[name]), name
