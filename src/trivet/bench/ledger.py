@@ -2,7 +2,7 @@
 
 A row holds its pedigree: what was measured, on which data, by which model with which prompts and
 lengths, with which software on which hardware. Its per-query scores and its ranking lie beside the
-ledger under the row's id.
+ledger under the row's id, the manifests of its models under their keys.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 
 from trivet import __version__
 from trivet.bench.evaluate import Result
+from trivet.bench.manifests import keep_manifests
 from trivet.bench.task import Task
 from trivet.bench.trec import write_ranking
 from trivet.core.errors import ConfigError, DataError
 from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
-from trivet.core.lock import only_one
+from trivet.core.lease import leased
 from trivet.core.machine import hardware
+from trivet.core.remote import Remote
 from trivet.core.tables import lines
 from trivet.core.versions import git_revision, library_versions
 
@@ -56,6 +58,14 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "per_query": (str,),
     "ranking": (str,),
 }
+OPTIONAL: dict[str, tuple[type, ...]] = {
+    "sweep": (dict, type(None)),  # absent or None: the model is of no sweep
+}
+SWEEP: dict[str, tuple[type, ...]] = {
+    "name": (str,),  # of the ablation
+    "level": (dict,),  # what this run overrides, by its key, less the seed
+    "baseline": (dict, type(None)),  # the level that the others are set against; None: not said
+}
 RETRIEVER: dict[str, tuple[type, ...]] = {
     "kind": (str,),
     "model": (str,),
@@ -71,9 +81,9 @@ RETRIEVER: dict[str, tuple[type, ...]] = {
 class Ledger:
     """A file of JSON lines and the folders beside it."""
 
-    def __init__(self, path: Path) -> None:
-        """Use a file; it is made with the first row."""
-        self.path = path
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        """Use a file; it is made with the first row. Rows go to a remote place, too, if given."""
+        self.path, self.remote = path, remote
 
     def check_place(self) -> None:
         """Refuse a place that cannot be written, before any work; nothing is made yet."""
@@ -87,12 +97,22 @@ class Ledger:
             fix = "Name another file with --ledger"
             raise ConfigError("the ledger cannot be written", where=str(self.path), fix=fix)
 
-    def add(self, result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:
+    def add(
+        self,
+        result: Result,
+        *,
+        bench: str,
+        command: str,
+        label: str = "",
+        sweep: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Write a result's scores and ranking, then append its row."""
-        row = make_row(result, bench=bench, command=command, label=label)
+        row = make_row(result, bench=bench, command=command, label=label, sweep=sweep)
         try:
             self._keep(result, row)
             self.append(row)
+            if self.remote is not None:
+                self.remote.add_row(row, self.path.parent)
         except OSError as error:
             what = f"a row cannot be written ({error.strerror or error})"
             raise DataError(what, where=str(self.path)) from None
@@ -109,6 +129,7 @@ class Ledger:
         (folder / "per_query").mkdir(parents=True, exist_ok=True)
         write_json(folder / row["per_query"], scores, indent=None)
         write_ranking(folder / row["ranking"], result.ranking, row["id"])
+        keep_manifests(folder, row["retriever"])
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one line, whole, after a check; one writer at a time."""
@@ -116,8 +137,19 @@ class Ledger:
         line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with only_one(lock, wait=60, what="the ledger"):
+        with leased(lock, wait=600, what="the ledger", told=log.debug):
             _append(self.path, line.encode())
+
+    def collect(self, remote: Remote) -> int:
+        """Append the rows of a remote place that are not here yet, with their files; how many."""
+        here = {row["id"] for row in self.read()}
+        rows = [row for row in remote.rows() if row["id"] not in here]
+        for row in rows:
+            check(row)
+            for name in (row["per_query"], row["ranking"]):
+                remote.fetch(name, self.path.parent / name)
+            self.append(row)
+        return len(rows)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """All rows, checked; a line that is none is an error that names it.
@@ -185,7 +217,14 @@ def _is_json(text: str | bytes) -> bool:
     return True
 
 
-def make_row(result: Result, *, bench: str, command: str, label: str = "") -> dict[str, Any]:
+def make_row(
+    result: Result,
+    *,
+    bench: str,
+    command: str,
+    label: str = "",
+    sweep: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The row of a result, named by its model if not by a label; its id hashes all of it."""
     task = result.task
     retriever = dict(result.retriever)
@@ -210,6 +249,7 @@ def make_row(result: Result, *, bench: str, command: str, label: str = "") -> di
         "git": git_revision(),
         "hardware": hardware(),
         "command": command,
+        **({} if sweep is None else {"sweep": sweep}),
     }
     _check_numbers(row, "ledger row")
     identifier = json_digest([row, os.getpid(), time.time_ns()])[:16]
@@ -226,7 +266,11 @@ def check(row: dict[str, Any]) -> None:
         raise DataError("not an object", where="ledger row")
     _check_fields(row, FIELDS, "ledger row")
     _check_fields(row["retriever"], RETRIEVER, "ledger row's retriever")
-    unknown = sorted(row.keys() - FIELDS.keys())
+    there = {name: kinds for name, kinds in OPTIONAL.items() if name in row}
+    _check_fields(row, there, "ledger row")
+    if row.get("sweep") is not None:
+        _check_fields(row["sweep"], SWEEP, "ledger row's sweep")
+    unknown = sorted(row.keys() - FIELDS.keys() - OPTIONAL.keys())
     if unknown:
         raise DataError(f"unknown field {unknown[0]}", where="ledger row")
     for name, value in row["metrics"].items():

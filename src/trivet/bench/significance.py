@@ -38,14 +38,24 @@ def permutation(a: Values, b: Values, *, seed: int = 0, rounds: int = ROUNDS) ->
     reached = 0
     for size in _chunks(rounds, count):
         packed = generator.integers(256, size=(size, -(-count // 8)), dtype=np.uint8)
-        signs = np.unpackbits(packed, axis=1, count=count)  # (R, Q)
-        reached += int((_distances(signs, differences) >= goal).sum())
+        reached += int((_distances_packed(packed, differences) >= goal).sum())
     return (reached + 1) / (rounds + 1)
 
 
 def _distances(signs: NDArray[np.integer], differences: Values) -> Values:
     """How far from 0 each pattern's sum is; a sign of 1 keeps a difference, 0 turns it."""
     return np.abs(2.0 * (signs.astype(np.float64) @ differences) - differences.sum())
+
+
+def _distances_packed(packed: NDArray[np.uint8], differences: Values) -> Values:
+    """The same of signs that are bits, (R, Q / 8): what each byte adds is looked up."""
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64)
+    padded = np.zeros((packed.shape[1], 8))
+    padded.flat[: len(differences)] = differences
+    sums = np.zeros(len(packed))
+    for column, of_byte in zip(packed.T, padded @ bits.T, strict=True):
+        sums += of_byte[column]
+    return np.abs(2.0 * sums - differences.sum())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -102,17 +112,31 @@ def draws(
     alone. The mean of the counts would err to the narrow side: for queries of two documents it
     sees a quarter of the variance that the documents bring.
     """
-    scores = np.atleast_2d(np.asarray(values, dtype=np.float64))  # (S, Q)
-    seeds, queries = scores.shape
-    of_seeds = np.random.default_rng([seed, seeds])
+    return draws_together([values], seed=seed, rounds=rounds, groups=groups, task=task)[0]
+
+
+def draws_together(
+    scores: Sequence[Values],
+    *,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+    groups: Groups | None = None,
+    task: int = 0,
+) -> list[Values]:
+    """The draws of several score matrices of the same queries; these are drawn only once."""
+    matrices = [np.atleast_2d(np.asarray(values, dtype=np.float64)) for values in scores]
+    sizes = [len(one) for one in matrices]
+    stacked = np.concatenate(matrices)  # (all seeds, Q)
+    of_seeds = {size: np.random.default_rng([seed, size]) for size in sizes}
     of_queries = np.random.default_rng([seed, 0, task] if task else seed)
-    parts: list[Values] = []
-    for weights in _weights(of_queries, rounds, queries, groups):
-        means = (weights @ scores.T) / weights.sum(axis=1, keepdims=True)  # (R, S)
-        if seeds > 1:
-            means = means * _counts(of_seeds, len(means), seeds)
-        parts.append(means.sum(axis=1) / seeds)
-    return np.concatenate(parts)
+    parts: list[list[Values]] = [[] for _ in sizes]
+    for weights in _weights(of_queries, rounds, stacked.shape[1], groups):
+        means = (weights @ stacked.T) / weights.sum(axis=1, keepdims=True)  # (R, all seeds)
+        drawn = {size: _counts(of_seeds[size], len(means), size) for size in of_seeds if size > 1}
+        for part, size, end in zip(parts, sizes, np.cumsum(sizes).tolist(), strict=True):
+            own = means[:, end - size : end]  # (R, S)
+            part.append((own * drawn[size] if size > 1 else own).sum(axis=1) / size)
+    return [np.concatenate(part) for part in parts]
 
 
 def _weights(

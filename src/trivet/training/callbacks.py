@@ -71,7 +71,8 @@ class Steps(TrainerCallback):
         if self.step % self.settings.log_every == 0 or last:
             mean = sum(self.losses) / len(self.losses)
             self.work.log(self.step, {"loss": mean, "lr": self.rate})
-            self.work.log(self.step, self.trainer.meter.report(), to="speed")
+            self.work.log(self.step, self.trainer.meter.report() | {"of": self.steps}, to="speed")
+            self._judge({"loss": mean})
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):
             self._measure(self.check)
@@ -88,7 +89,9 @@ class Steps(TrainerCallback):
         with torch.random.fork_rng():
             metrics = check.measure()
         self.model.train()
-        self.work.log(self.step, {f"dev/{name}": value for name, value in metrics.items()})
+        named = {f"dev/{name}": value for name, value in metrics.items()}
+        self.work.log(self.step, named)
+        self._judge(named)
         value = metrics[check.metric]
         log.info("%s: step %d, dev %s %.4f", self.work.stage, self.step, check.metric, value)
         if self.best is None or value > self.best["value"]:
@@ -99,6 +102,11 @@ class Steps(TrainerCallback):
         if check.patience is not None and self.misses >= check.patience:
             self.stopped_early = True
             log.info("%s: no better in %d checks, stopping", self.work.stage, self.misses)
+
+    def _judge(self, metrics: dict[str, float]) -> None:
+        """Ask whether the run is worth going on with; the last step is done anyway."""
+        if self.work.run.judge is not None and self.step < self.steps:
+            self.work.run.judge(self.work.stage, self.step, metrics)
 
     def save(self) -> None:
         """Write this step's checkpoint and delete old ones."""
