@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Each sets up .venv first, once.
 PY := .venv/bin/python
-.PHONY: help setup demo test check bench bench-gpu clean
+.PHONY: help setup demo test test-cluster check bench bench-gpu clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ demo: .venv/.ready  ## train a small model on real data, measure it, show a tabl
 
 test: .venv/.ready  ## run the tests
 	@HF_HUB_OFFLINE=1 $(PY) -m pytest
+
+test-cluster: .venv/.ready  ## sweeps on a real Slurm, Ray and S3 server, which it installs and starts
+	@bash scripts/cluster.sh
 
 check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m ruff check src tests experiments
@@ -32,4 +35,4 @@ bench-gpu: .venv/.ready  ## ColBERT training on a GPU against PyLate: ratio, tok
 	@$(PY) tests/speed/tuples.py --device cuda --batch 32 --steps 20
 
 clean:  ## remove .venv and what runs left
-	rm -rf .venv outputs .setup.log .pytest_cache .ruff_cache
+	rm -rf .venv .venv-cluster outputs .setup.log .pytest_cache .ruff_cache

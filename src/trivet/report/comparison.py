@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trivet.bench.significance import (
     ROUNDS,
     document_groups,
-    draws,
+    draws_together,
     holm,
     percentiles,
     permutation,
@@ -85,16 +85,24 @@ def compare(
     across: Collection[str] = (),
     seed: int = 0,
     rounds: int = ROUNDS,
+    partial: bool = False,
 ) -> list[Comparison]:
-    """A table for each task that every choice was measured on, and their average at the end."""
+    """A table for each task that every choice was measured on, and their average at the end.
+
+    With `partial` a choice need not have every task: it stands in the tables of those it has, and
+    in the average only if it has all.
+    """
     if rounds < 1:
         raise ConfigError("must be at least 1", where="--rounds")
     tasks, left_out = _common(choices)
+    if partial:
+        tasks, left_out = [*tasks, *left_out], []
     out: list[Comparison] = []
     samples: list[list[_Sample]] = []
     said: list[str] = []
     for number, task in enumerate(tasks):
-        found, notes = _samples(ledger, choices, task, metric, across, (seed, rounds, number))
+        having = [choice for choice in choices if choice.of(task)]
+        found, notes = _samples(ledger, having, task, metric, across, (seed, rounds, number))
         samples.append(found)
         said += [f"{task}: {note}" for note in notes]
         notes = [*_method(found, seed, rounds), *notes]
@@ -102,6 +110,7 @@ def compare(
             notes.append(IN_DOMAIN.format(task))
         out.append(_compare(task, metric, [found], notes, seed, rounds))
     if len(tasks) > 1:
+        samples = _whole(samples)
         notes = [*_method([sample for found in samples for sample in found], seed, rounds), *said]
         if any(sample.in_domain for found in samples for sample in found):
             notes.append(IN_DOMAIN.format("one of the tasks"))
@@ -120,6 +129,13 @@ def _common(choices: Sequence[Choice]) -> tuple[list[str], list[str]]:
         has = "; ".join(f"{c.name}: {', '.join(t)}" for c, t in zip(choices, known, strict=True))
         raise TrivetError(f"no task was measured for every row ({has})", where="compare")
     return common, [task for task in every if task not in common]
+
+
+def _whole(tasks: list[list[_Sample]]) -> list[list[_Sample]]:
+    """Of each task the samples of the choices that have every task."""
+    names = [{one.name for one in found} for found in tasks]
+    whole = set.intersection(*names)
+    return [[one for one in found if one.name in whole] for found in tasks]
 
 
 def _samples(
@@ -153,11 +169,10 @@ def _samples(
                 "intervals resample documents as well, p does not"
             )
     seed, rounds, number = drawing
+    parts = np.split(values, np.cumsum([len(part) for part in chosen])[:-1])
+    together = draws_together(parts, seed=seed, rounds=rounds, groups=groups, task=number)
     found: list[_Sample] = []
-    for choice, part in zip(choices, chosen, strict=True):
-        of_choice = values[: len(part)]
-        values = values[len(part) :]
-        drawn = draws(of_choice, seed=seed, rounds=rounds, groups=groups, task=number)
+    for choice, part, of_choice, drawn in zip(choices, chosen, parts, together, strict=True):
         ids = [row["id"] for row in part]
         in_domain = any(row["in_domain"] for row in part)
         found.append(_Sample(choice.name, ids, in_domain, of_choice, drawn))

@@ -95,7 +95,7 @@ def check_comparable(rows: Sequence[Row], across: Collection[str] = ()) -> list[
             raise ConfigError(f"no field {name}", where="--across", fix=nearest(name, FIELDS))
     allowed: list[str] = []
     for field in FIELDS:
-        for one, other in combinations(rows, 2):
+        for one, other in combinations(_unlike(rows, field), 2):
             a, b = _value(one, field), _value(other, field)
             if a == b or (field in _OF_MODELS and (_lexical(one) or _lexical(other))):
                 continue
@@ -105,6 +105,12 @@ def check_comparable(rows: Sequence[Row], across: Collection[str] = ()) -> list[
                 raise NotComparable(what, where=one["task"], fix=fix)
             allowed.append(field)
     return list(dict.fromkeys(allowed))
+
+
+def _unlike(rows: Sequence[Row], field: str) -> list[Row]:
+    """One row for each value of a field, and for each kind of retriever."""
+    found = {(json.dumps(_value(r, field), sort_keys=True), _lexical(r)): r for r in reversed(rows)}
+    return list(found.values())[::-1]
 
 
 def _value(row: Row, field: str) -> Any:
