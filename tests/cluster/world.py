@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,8 +119,8 @@ class World:
         rows = list(Ledger(self.root / folder / "ledger.jsonl").read())
         kept = [{k: v for k, v in row.items() if k not in ITS_OWN} for row in rows]
         kept.sort(key=lambda row: json.dumps(row["sweep"], sort_keys=True))
-        for row in kept:  # a folder of its own
-            row["command"] = row["command"].replace(str(self.root / folder), "")
+        for row in kept:  # how it is told where to run
+            row["command"] = re.sub(r" \+\+machine\.\S+", "", row["command"])
         names = [json.dumps(row["sweep"], sort_keys=True) for row in kept]
         assert len(set(names)) == len(names)
         return kept
