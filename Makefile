@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Each sets up .venv first, once.
 PY := .venv/bin/python
-.PHONY: help setup demo test test-browser check bench bench-gpu clean
+.PHONY: help setup demo test test-browser test-cluster check bench bench-gpu clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ test: .venv/.ready  ## run the tests
 
 test-browser: .venv/.ready  ## open the report's pages in Chromium, which is installed if it is missing
 	@LOG=$(LOG) bash scripts/test_browser.sh
+
+test-cluster: .venv/.ready  ## sweeps on a real Slurm, Ray and S3 server, which it installs and starts
+	@bash scripts/cluster.sh
 
 check: .venv/.ready  ## lint, format, types, spelling
 	@$(PY) -m ruff check src tests experiments
@@ -37,4 +40,4 @@ bench-gpu: .venv/.ready  ## ColBERT training on a GPU against PyLate: ratio, tok
 	@$(PY) tests/speed/tuples.py --device cuda --batch 32 --steps 20
 
 clean:  ## remove .venv and what runs left
-	rm -rf .venv outputs .setup.log .pytest_cache .ruff_cache
+	rm -rf .venv .venv-cluster outputs .setup.log .pytest_cache .ruff_cache

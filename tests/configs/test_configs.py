@@ -10,10 +10,12 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from trivet.cli.compose import container, prepare
+from trivet.core.errors import ConfigError
 from trivet.core.places import config_folder
 from trivet.core.schema import _locate, build
 from trivet.stages.pipeline import run
 from trivet.stages.plan import Debug, Train, plan
+from trivet.sweep.baseline import check_baseline
 
 ROOT = config_folder()
 ALL = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
@@ -46,7 +48,8 @@ def test_every_option_composes(name):
     if group == "exp":
         words = [f"+exp={option}"]
     elif group == "ablation":
-        words = ["+exp=edge17m", f"+ablation={option}"]
+        exp = "tiny" if option == "projection_heads" else "edge17m"
+        words = [f"+exp={exp}", f"+ablation={option}"]
     elif group in IN_A_RECIPE:
         words = ["+exp=tiny", f"{group}@{IN_A_RECIPE[group]}.{group}={option}"]
     elif group == "stage":
@@ -161,3 +164,20 @@ def test_every_value_of_an_ablation_is_a_recipe_of_its_own(name):
     assert f"+ablation={name}\n" in text(name)  # it says how it is called
     made = [repr(build(composed("train", *words))) for words in each_value(name)]
     assert len(set(made)) == len(made) > 3
+
+
+@pytest.mark.parametrize("name", [name[9:-5] for name in ALL if name.startswith("ablation/")])
+def test_the_baseline_of_an_ablation_is_one_of_its_levels(name):
+    exp = {"projection_heads": "tiny"}.get(
+        name, "edge32m" if "edge32m" in text(name) else "edge17m"
+    )
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        words = [f"+exp={exp}", f"+ablation={name}"]
+        config = compose("train", overrides=words, return_hydra_config=True)
+    params = {str(key): str(value) for key, value in config.hydra.sweeper.params.items()}
+    baseline = dict(config.baseline)
+    check_baseline(baseline, params)
+    others = {key: "none of these" for key in baseline}
+    with pytest.raises(ConfigError, match="is not a level"):
+        check_baseline(others, params)
+    assert "exp:" not in text(name)  # it is the user's

@@ -59,12 +59,13 @@ class Evaluation:
         """How many documents are retrieved per query."""
         return self.k if self.k is not None else max(100, deepest(self.bench.metrics))
 
-    def run(self, command: str) -> list[dict[str, Any]]:
+    def run(self, command: str, sweep: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Evaluate task by task; a row is in the ledger before the next task begins.
 
-        Of several processes the first writes, and has the rows.
+        `sweep` says of which one the model is a run. Of several processes the first writes, and
+        has the rows.
         """
-        ledger = Ledger(Path(self.ledger).expanduser())
+        ledger = Ledger(Path(self.ledger).expanduser(), self.machine.store)
         ledger.check_place()
         rows: list[dict[str, Any]] = []
         if self.tune is not None and isinstance(self.retriever, Hybrid):
@@ -74,6 +75,12 @@ class Evaluation:
                 source.load(), self.retriever, k=self.depth, metrics=self.bench.metrics
             )
             if rank() == 0:
-                row = ledger.add(result, bench=self.bench.name, command=command, label=self.label)
+                row = ledger.add(
+                    result,
+                    bench=self.bench.name,
+                    command=command,
+                    label=self.label,
+                    sweep=sweep,
+                )
                 rows.append(row)
         return rows

@@ -25,8 +25,9 @@ from trivet.bench.trec import write_ranking
 from trivet.core.errors import ConfigError, DataError
 from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
-from trivet.core.lock import only_one
+from trivet.core.lease import leased
 from trivet.core.machine import hardware
+from trivet.core.remote import Remote
 from trivet.core.tables import lines
 from trivet.core.versions import git_revision, library_versions
 
@@ -80,9 +81,9 @@ RETRIEVER: dict[str, tuple[type, ...]] = {
 class Ledger:
     """A file of JSON lines and the folders beside it."""
 
-    def __init__(self, path: Path) -> None:
-        """Use a file; it is made with the first row."""
-        self.path = path
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        """Use a file; it is made with the first row. Rows go to a remote place, too, if given."""
+        self.path, self.remote = path, remote
 
     def check_place(self) -> None:
         """Refuse a place that cannot be written, before any work; nothing is made yet."""
@@ -110,6 +111,8 @@ class Ledger:
         try:
             self._keep(result, row)
             self.append(row)
+            if self.remote is not None:
+                self.remote.add_row(row, self.path.parent)
         except OSError as error:
             what = f"a row cannot be written ({error.strerror or error})"
             raise DataError(what, where=str(self.path)) from None
@@ -134,8 +137,19 @@ class Ledger:
         line = json.dumps(row, sort_keys=True, allow_nan=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with only_one(lock, wait=60, what="the ledger"):
+        with leased(lock, wait=600, what="the ledger", told=log.debug):
             _append(self.path, line.encode())
+
+    def collect(self, remote: Remote) -> int:
+        """Append the rows of a remote place that are not here yet, with their files; how many."""
+        here = {row["id"] for row in self.read()}
+        rows = [row for row in remote.rows() if row["id"] not in here]
+        for row in rows:
+            check(row)
+            for name in (row["per_query"], row["ranking"]):
+                remote.fetch(name, self.path.parent / name)
+            self.append(row)
+        return len(rows)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """All rows, checked; a line that is none is an error that names it.

@@ -11,6 +11,7 @@ from trivet.core.errors import TrivetError, nearest
 
 _COMMANDS = {
     "train": ("trivet.cli.train", "run a recipe: stages in order, each made once"),
+    "sweep": ("trivet.cli.sweep", "say how far a sweep is, run again what is missing, cancel it"),
     "eval": ("trivet.cli.eval", "measure a retriever on a bench; rows go to the ledger"),
     "mine": ("trivet.cli.mine", "mine hard negatives for pairs, or keep the consistent pairs"),
     "score": ("trivet.cli.score", "let a reranker score each query's documents, to learn from"),

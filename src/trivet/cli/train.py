@@ -9,7 +9,7 @@ from typing import Any
 
 from trivet.cli.choices import listing
 from trivet.core import ranks
-from trivet.core.errors import ConfigError, RanksFailed, TrivetError, nearest
+from trivet.core.errors import ConfigError, GivenUp, RanksFailed, TrivetError, nearest
 from trivet.core.files import write_bytes
 from trivet.core.places import config_folder
 
@@ -23,13 +23,15 @@ found and used again; what was interrupted goes on where it was saved.
   stages.NAME.KEY=VALUE  any value of a stage, such as stages.pretrain.optim.lr=1e-3
   GROUP@stages.NAME.GROUP=OPTION
                          another part for a stage: backbone@stages.pretrain.backbone=minilm
-  +ablation=NAME -m      the runs of a table, one after another
+  +ablation=NAME -m      the runs of a table; trivet sweep says how far they are
   debug=NAME             a run to look at, not to believe; debug=offline needs no network
   machine=NAME, tracker=NAME
   start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
   --dry-run              print the plan with every source and value, and stop
   --estimate             time a few steps of each stage that would run, and stop
+  --pack N               of a sweep: so many runs in one array element, one after another
+  --max-parallel N       of a sweep: so many elements at the same time
   --write-config FILE    write the composed config for `python -m trivet.cli.worker FILE`, and stop
   --config-dir DIR       a config folder of your own, searched after trivet's
   --cfg job              print the composed config and stop
@@ -40,6 +42,8 @@ _FLAGS = {  # and whether a value follows
     "--estimate": False,
     "-m": False,
     "--multirun": False,
+    "--pack": True,
+    "--max-parallel": True,
     "--write-config": True,
     "--config-dir": True,
     "--cfg": True,
@@ -60,8 +64,19 @@ def run(argv: list[str]) -> int:
     several = bool({"-m", "--multirun"} & set(flags))
     if not several and any(word.startswith("+ablation=") for word in overrides):
         raise ConfigError("an ablation is several runs", where="+ablation", fix="Add -m")
+    for flag in ("pack", "max-parallel"):
+        value = _value(flags, f"--{flag}")
+        if value is not None and not several:
+            raise ConfigError("is of a sweep", where=f"--{flag}", fix="Add -m")
+        if value is not None:
+            overrides.append(f"++machine.launch.{flag.replace('-', '_')}={value}")
     own = {flag for flag in ("--dry-run", "--estimate") if flag in flags}
     write = _value(flags, "--write-config")
+    if several and "--estimate" not in own and "--cfg" not in flags:
+        from trivet.cli.sweep import launch
+
+        extra = _value(flags, "--config-dir")
+        return launch(argv, overrides, extra, preview="--dry-run" in own)
     words = [word for word in [*flags, *overrides] if word not in own]
     if own and several:
         from tempfile import gettempdir
@@ -162,12 +177,20 @@ def _train(config: dict[str, Any], own: set[str], write: str | None) -> None:
 
 def carry_out(config: dict[str, Any]) -> None:
     """Do what a composed config says, as one rank of however many there are."""
+    from trivet.cli.measure import conclude, leave
     from trivet.core.schema import build
     from trivet.stages.pipeline import run as work
     from trivet.stages.plan import plan
 
     train = build(config)
-    artifact = work(train, plan(train), config)
+    try:
+        artifact = work(train, plan(train), config)
+    except GivenUp as error:
+        if train.sweep is not None and ranks.first():
+            leave(train.sweep, {"objective": error.value})
+        raise
+    if artifact is not None and train.sweep is not None:
+        conclude(train, artifact, config)
     if artifact is not None and ranks.first():
         print(artifact.path)
 

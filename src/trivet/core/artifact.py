@@ -17,6 +17,7 @@ from typing import Any
 from trivet.core.errors import ArtifactError
 from trivet.core.files import read_json, whole_folder, write_json
 from trivet.core.hashing import file_digest, json_digest, tree_digests
+from trivet.core.remote import Remote
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -70,9 +71,12 @@ def artifact_key(stage: str, version: int, config: Any, parents: Sequence[str]) 
 class Store:
     """The folder that holds all artifacts, each under its stage's name and its key."""
 
-    def __init__(self, root: Path) -> None:
-        """Use a folder; it is made when the first artifact is."""
-        self.root = root
+    def __init__(self, root: Path, remote: Remote | None = None) -> None:
+        """Use a folder; it is made when the first artifact is.
+
+        With a remote place, what is missing here is looked for there, and what is made goes there.
+        """
+        self.root, self.remote = root, remote
 
     def place(self, stage: str, key: str) -> Path:
         """Where an artifact lies, or will."""
@@ -81,7 +85,7 @@ class Store:
     def find(self, stage: str, key: str, *, verify: bool = True) -> Artifact | None:
         """The finished artifact of that key, or None."""
         path = self.place(stage, key)
-        if not (path / MANIFEST).is_file():
+        if not (path / MANIFEST).is_file() and not (self.remote and self.remote.pull(path)):
             return None
         artifact = Artifact.open(path, verify=verify)
         if artifact.key != key:
@@ -99,4 +103,6 @@ class Store:
             write(aside)
             files = tree_digests(aside, skip=[CARD])
             write_json(aside / MANIFEST, {**manifest, "stage": stage, "key": key, "files": files})
+        if self.remote is not None:
+            self.remote.push(path, last=MANIFEST)
         return Artifact.open(path, verify=False)

@@ -57,6 +57,17 @@ class Interrupted(TrivetError):
         self.exit_code = 128 + signal
 
 
+class GivenUp(TrivetError):
+    """A run of a sweep that was ended early, being worse than most were by then. Exits with 4."""
+
+    exit_code = 4
+
+    def __init__(self, what: str, *, value: float) -> None:
+        """Remember the last value: it is what a sweeper is told."""
+        super().__init__(what)
+        self.value = value
+
+
 class RanksFailed(TrivetError):
     """A run of several processes, one of which failed and said why; exits as that one did."""
 

@@ -26,10 +26,13 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
         os.fsync(stream.fileno())
 
 
-def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
-    """Write a JSON file whole: aside first, then renamed over the old one."""
+def write_json(path: Path, value: Any, *, indent: int | None = 2, ordered: bool = True) -> None:
+    """Write a JSON file whole: aside first, then renamed over the old one.
+
+    Without `ordered` keys stay as they come, which in a composed config is the order of stages.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = json.dumps(value, indent=indent, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=indent, sort_keys=ordered, allow_nan=False) + "\n"
     write_bytes(aside, text.encode())
     aside.replace(path)
     sync_folder(path.parent)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from trivet.core.errors import ConfigError
+from trivet.core.launching import Launch
+from trivet.core.remote import Remote
 
 Precision = Literal["fp32", "bf16"]
 
@@ -32,6 +34,11 @@ class Machine:
     encoded a second time; more is faster, and bounds memory less."""
     encode_tokens: int = 16384
     """Tokens per batch when only encoding."""
+    remote: str | None = None
+    """Object storage for artifacts and ledger rows, such as `s3://bucket/prefix`, beside the disk:
+    what is there is fetched, what is made is sent."""
+    launch: Launch = field(default_factory=Launch)
+    """How the runs of a sweep are started."""
 
     def __post_init__(self) -> None:
         """Refuse a budget that holds nothing."""
@@ -40,6 +47,11 @@ class Machine:
                 raise ConfigError("must be at least 1", where=name, fix=f"Set {name}={usual}")
         if self.held_micro_batches < 0:
             raise ConfigError("must not be negative", where="held_micro_batches")
+
+    @property
+    def store(self) -> Remote | None:
+        """The object storage, if there is one."""
+        return Remote(self.remote) if self.remote else None
 
     def resolve(self) -> str:
         """The device, after `auto`; sets the number of CPU threads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from trivet.core import ranks
 from trivet.core.artifact import Artifact, Store
 from trivet.core.card import write_card
 from trivet.core.files import write_bytes, write_json
-from trivet.core.lock import only_one
+from trivet.core.lease import leased
 from trivet.core.machine import Machine
 from trivet.core.tracker import Tracker
 
 Resume = Literal["auto", "never", "force"]
+Judge = Callable[[str, int, dict[str, float]], None]  # stage, step, metrics
 log = logging.getLogger("trivet")
 
 
@@ -35,6 +37,12 @@ class Run:
     tracker: Tracker
     resume: Resume = "auto"
     profile: bool = False
+    patient: bool = False
+    """Wait for another process at the same run to end, as a sweep does, rather than refuse."""
+    sweep: dict[str, Any] | None = None
+    """The sweep that it belongs to, for the manifest."""
+    judge: Judge | None = None
+    """Told of every metric; it may raise `Hopeless` to end the run."""
     stages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @contextmanager
@@ -46,7 +54,8 @@ class Run:
         if not ranks.first():
             yield self
             return
-        with only_one(self.folder / ".lock", what="this run's folder"):
+        wait = math.inf if self.patient else 0.0
+        with leased(self.folder / ".lock", wait=wait, what="this run's folder"):
             write_json(self.folder / "config.json", self.config)
             handler = logging.FileHandler(self.folder / "log.txt", encoding="utf-8")
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -63,10 +72,10 @@ class Run:
         """Write the run's manifest: which artifacts it made or found, and how it ended."""
         if not ranks.first():
             return
-        write_json(
-            self.folder / "manifest.json",
-            {"name": self.name, "state": state, "stages": self.stages},
-        )
+        manifest: dict[str, Any] = {"name": self.name, "state": state, "stages": self.stages}
+        if self.sweep is not None:
+            manifest["sweep"] = self.sweep
+        write_json(self.folder / "manifest.json", manifest)
 
 
 @dataclass

@@ -45,7 +45,7 @@ def choose(rows: Sequence[Row], words: Sequence[str], bench: str | None) -> list
         if len(benches) > 1:
             what = f"{words[0]} was measured on {', '.join(sorted(benches))}"
             raise ConfigError(what, where="--bench", fix="Say which")
-        bench = benches.pop()
+        bench = str(benches.pop())
     found = [_within(bench, _named(rows, word), word) for word in words]
     for i, j in combinations(range(len(words)), 2):
         if {row["id"] for row in found[i]} & {row["id"] for row in found[j]}:

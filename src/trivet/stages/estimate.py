@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from trivet.core.files import read_json, write_json
+from trivet.core.machine import hardware
 from trivet.core.ranks import world
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
@@ -33,6 +35,7 @@ def estimate(train: Train, steps: list[Step]) -> list[str]:
             made = trial.store.find(short.name, short.key)
             if made is not None and step.stage.fit is not None:
                 out.append(_line(step, short, made.manifest, train.cache_folder))
+                _remember(train, step, made.manifest)
         if ranks > 1:
             out.append(
                 f"timed with one rank's share of a batch, of {ranks}; none waited for others"
@@ -40,9 +43,32 @@ def estimate(train: Train, steps: list[Step]) -> list[str]:
     return out
 
 
+def known_seconds(train: Train, key: str) -> float | None:
+    """What `--estimate` timed for a stage of this key: seconds on the device that it ran on."""
+    path = _note(train, key)
+    return float(read_json(path)["seconds"]) if path.is_file() else None
+
+
+def _remember(train: Train, step: Step, manifest: dict[str, Any]) -> None:
+    seconds = _planned(step, train.cache_folder) * manifest["training"]["seconds_per_step"]
+    path = _note(train, step.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"seconds": seconds * train.machine.processes, "hardware": hardware()})
+
+
+def _note(train: Train, key: str) -> Path:
+    return train.cache_folder / "estimates" / f"{key[:24]}.json"
+
+
+def _planned(step: Step, cache: Path) -> int:
+    """The steps of a training."""
+    data = step.stage.data  # pyright: ignore
+    return min(_steps(data, step.stage.fit, cache), step.stage.fit.steps or 10**12)
+
+
 def _line(step: Step, short: Step, manifest: dict[str, Any], cache: Path) -> str:
     facts, data = manifest["training"], step.stage.data  # pyright: ignore
-    planned = min(_steps(data, step.stage.fit, cache), step.stage.fit.steps or 10**12)
+    planned = _planned(step, cache)
     seconds = facts["seconds_per_step"]
     said = (
         f"{step.name}: {planned} steps of {seconds:.2f} s here, about "

@@ -11,12 +11,15 @@ from trivet import __version__
 from trivet.core import ranks
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
 from trivet.core.machine import hardware
 from trivet.core.run import Run, Work
 from trivet.core.schema import content
 from trivet.core.versions import git_revision, library_versions
+from trivet.stages.judge import judge
 from trivet.stages.lineage import ancestors, origins
+from trivet.stages.making import alone
 from trivet.stages.plan import Step, Train
 
 log = logging.getLogger("trivet")
@@ -36,10 +39,16 @@ def run(train: Train, steps: list[Step], config: dict[str, Any]) -> Artifact | N
         tracker=train.tracker,
         resume=train.resume,
         profile=train.debug.profile,
+        patient=train.sweep is not None,
+        sweep=train.sweep.row if train.sweep else None,
+        judge=judge(train),
     )
     if len(set(ranks.gather(tuple((step.key, step.action) for step in steps)))) > 1:
         raise TrivetError("the ranks do not agree on the plan", fix="Give all one config and store")
     artifact = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
+    if train.sweep is not None and ranks.first():  # so that who reads the store finds the curves
+        where = Path(train.sweep.folder) / f"{train.sweep.number:04d}" / "where.json"
+        write_json(where, {"run": str(folder.absolute())})
     with execution.opened():
         state = "failed"
         try:
@@ -71,10 +80,14 @@ def _make(step: Step, parent: Artifact | None, execution: Run) -> Artifact:
         "libraries": library_versions(),
         "hardware": hardware(),
     }
-    log.info("%s: begins", step.name)
-    again = execution.store.find(step.name, step.key) is not None  # force, or what it is made of
+    work = Work(execution, step.name, step.key, describe, step.again)
     try:
-        artifact = step.stage.run(parent, Work(execution, step.name, step.key, describe, again))
+        with alone(work) as found:
+            if found is not None:
+                log.info("%s: made by another run meanwhile", step.name)
+                return found
+            log.info("%s: begins", step.name)
+            artifact = step.stage.run(parent, work)
     except ConfigError as error:
         fields = {field.name for field in dataclasses.fields(step.stage)}  # pyright: ignore
         if error.where.partition(".")[0] not in fields:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trivet.core.artifact import Artifact, Store, artifact_key
 from trivet.core.errors import ConfigError, DataError, nearest
+from trivet.core.hopeless import Hopeless
 from trivet.core.machine import Machine
+from trivet.core.member import Member
 from trivet.core.places import cache_folder
 from trivet.core.run import Resume
 from trivet.core.schema import content
@@ -70,6 +72,18 @@ class Train:
     """`seed` holds from this stage on."""
     debug: Debug = field(default_factory=Debug)
     """Short runs, one batch, a profile."""
+    measure: str | None = None
+    """What `trivet eval` is told of each model that a sweep makes, such as `--bench demo`; a run
+    of its own is measured by hand."""
+    objective: str = ""
+    """What a sweeper looks at: a metric of the training log (`loss`, `dev/ndcg@10`), or of the
+    bench; empty is the bench's main one."""
+    hopeless: Hopeless | None = None
+    """Ends runs of a sweep early that are worse than most were at the same step."""
+    baseline: dict[str, Any] | None = None
+    """The level of an ablation that the others are set against."""
+    sweep: Member | None = None
+    """The sweep that this run belongs to; `trivet train -m` fills it in."""
 
     def __post_init__(self) -> None:
         """Names that must be stages, and at least one stage."""
@@ -96,7 +110,7 @@ class Train:
     @property
     def store(self) -> Store:
         """The artifacts."""
-        return Store(Path(self.out).expanduser() / "artifacts")
+        return Store(Path(self.out).expanduser() / "artifacts", self.machine.store)
 
     @property
     def cache_folder(self) -> Path:
@@ -114,6 +128,7 @@ class Step:
     action: Literal["run", "reuse", "skip"]
     reason: str
     artifact: Artifact | None
+    again: bool = False  # it is made even if it is there
 
 
 def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
@@ -162,7 +177,7 @@ def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
             steps.append(Step(name, stage, key, "reuse", f"before {train.start}", found))
         elif train.force == name or again:
             reason = f"force={name}" if train.force == name else "what it is made from changes"
-            steps.append(Step(name, stage, key, "run", reason, None))
+            steps.append(Step(name, stage, key, "run", reason, None, again=True))
             again = True
         elif found is not None:
             steps.append(Step(name, stage, key, "reuse", "finished before", found))

@@ -37,7 +37,7 @@ class Nodes:
 
 def launch(command: Sequence[str], processes: int, nodes: Nodes | None = None) -> int:
     """Run a command as so many ranks; returns the exit status of the first that failed, else 0."""
-    nodes = nodes or Nodes(0, 1, "127.0.0.1", _free_port())
+    nodes = nodes or Nodes(0, 1, "127.0.0.1", free_port())
     ranks: list[subprocess.Popen[bytes]] = []
     with _signals(ranks):
         for rank in range(processes):
@@ -60,7 +60,8 @@ def launch(command: Sequence[str], processes: int, nodes: Nodes | None = None) -
             _end(ranks, _GRACE)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -75,7 +75,8 @@ class Steps(TrainerCallback):
             mean = sum(self.losses) / len(self.losses)
             more = self.report() if self.report else {}
             self.work.log(self.step, {"loss": mean, "lr": self.rate, **more})
-            self.work.log(self.step, self.trainer.meter.report(), to="speed")
+            self.work.log(self.step, self.trainer.meter.report() | {"of": self.steps}, to="speed")
+            self._judge({"loss": mean})
             self.losses.clear()
         if self.check is not None and (self.step % self.check.every == 0 or last):
             self._measure(self.check)
@@ -92,7 +93,9 @@ class Steps(TrainerCallback):
         with torch.random.fork_rng():
             metrics = check.measure()
         self.model.train()
-        self.work.log(self.step, {f"dev/{name}": value for name, value in metrics.items()})
+        named = {f"dev/{name}": value for name, value in metrics.items()}
+        self.work.log(self.step, named)
+        self._judge(named)
         value = metrics[check.metric]
         log.info("%s: step %d, dev %s %.4f", self.work.stage, self.step, check.metric, value)
         if self.best is None or value > self.best["value"]:
@@ -103,6 +106,11 @@ class Steps(TrainerCallback):
         if check.patience is not None and self.misses >= check.patience:
             self.stopped_early = True
             log.info("%s: no better in %d checks, stopping", self.work.stage, self.misses)
+
+    def _judge(self, metrics: dict[str, float]) -> None:
+        """Ask whether the run is worth going on with; the last step is done anyway."""
+        if self.work.run.judge is not None and self.step < self.steps:
+            self.work.run.judge(self.work.stage, self.step, metrics)
 
     def save(self) -> None:
         """Write this step's checkpoint and delete old ones."""

@@ -7,6 +7,7 @@ import pytest
 
 from trivet.core.artifact import Store
 from trivet.core.errors import TrivetError
+from trivet.core.lease import leased
 from trivet.core.machine import Machine
 from trivet.core.run import Run, Work
 
@@ -125,11 +126,10 @@ def test_a_manifest_cannot_be_told_another_key(work):
     assert work.save(lambda folder: None, {"stage": "another"}).key == work.key
 
 
-def test_a_folder_in_use_is_refused_in_one_line(run, monkeypatch):
-    def taken(*_):
-        raise OSError
-
-    monkeypatch.setattr("trivet.core.lock.fcntl.lockf", taken)  # as when another process holds it
-    with pytest.raises(TrivetError, match="another process is at work in this run's folder"):
+def test_a_folder_in_use_is_refused_in_one_line(run):
+    with (
+        leased(run.folder / ".lock"),
+        pytest.raises(TrivetError, match="another process is at work in this run's folder"),
+    ):
         run.opened().__enter__()
     assert not (run.folder / "config.json").exists()

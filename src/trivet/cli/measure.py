@@ -1,0 +1,99 @@
+"""What ends a run of a sweep: its model is measured by `trivet eval`, and its result is written."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from trivet.core import ranks
+from trivet.core.artifact import Artifact
+from trivet.core.errors import ConfigError
+from trivet.core.files import read_json, write_json
+from trivet.core.member import Member
+from trivet.stages.plan import Train
+
+_RETRIEVERS = {"Colbert": "colbert", "Sae": "latent"}  # by the stage's class; others are dense
+
+
+def conclude(train: Train, artifact: Artifact, config: dict[str, Any]) -> None:
+    """Measure a run's model, once, and say what a sweeper looks at."""
+    member = train.sweep
+    assert member is not None
+    rows = _measured(train.measure, artifact, member, config) if train.measure else []
+    if not ranks.first():
+        return
+    metrics = {row["task"]: row["metrics"] for row in rows}
+    result: dict[str, Any] = {"artifact": str(artifact.path.absolute()), "metrics": metrics}
+    result["rows"] = [row["id"] for row in rows]
+    result["objective"] = _objective(train, artifact, metrics, rows)
+    leave(member, result)
+
+
+def leave(member: Member, result: dict[str, Any]) -> None:
+    """Write a run's result where the sweep finds it."""
+    write_json(Path(member.folder) / f"{member.number:04d}" / "result.json", result)
+
+
+def _measured(
+    words: str, artifact: Artifact, member: Member, config: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of this run: those that are in the ledger, and those that are missing."""
+    from trivet.bench.ledger import Ledger
+    from trivet.cli.eval import composed, parser
+
+    argv = [*shlex.split(words), "--model", str(artifact.path)]
+    if "--retriever" not in argv:
+        kind = str(artifact.manifest["config"]["_target_"]).rpartition(".")[2]
+        argv += ["--retriever", _RETRIEVERS.get(kind, "dense")]
+    for name in ("device", "threads", "encode_tokens", "remote"):
+        if config["machine"].get(name) is not None:
+            argv.append(f"++machine.{name}={config['machine'][name]}")
+    flags = parser().parse_args(argv)
+    evaluation = composed(flags)
+    there = [
+        row
+        for row in Ledger(Path(evaluation.ledger).expanduser()).read()
+        if _of(row, member, artifact) and row["bench"] == evaluation.bench.name
+    ]
+    done = {row["task"] for row in there}
+    evaluation.bench.tasks = [one for one in evaluation.bench.tasks if one.load().name not in done]
+    rows = evaluation.run("trivet eval " + shlex.join(argv), sweep=member.row)
+    return [*there, *rows]
+
+
+def _of(row: dict[str, Any], member: Member, artifact: Artifact) -> bool:
+    """Whether a row is this run's: it was killed after it had measured."""
+    sweep = row.get("sweep") or {}
+    mine = (sweep.get("id"), sweep.get("overrides")) == (member.id, member.overrides)
+    return mine and row["retriever"]["model_key"] == artifact.key
+
+
+def _objective(
+    train: Train, artifact: Artifact, metrics: dict[str, Any], rows: list[dict[str, Any]]
+) -> float | None:
+    """The last value of a metric of the training log, or the mean of one of the bench."""
+    name = train.objective
+    if name == "loss" or name.startswith("dev/"):
+        return _last_logged(train, name)
+    if not metrics:
+        return None
+    values = [found.get(name or next(iter(found))) for found in metrics.values()]
+    if None in values:
+        fix = f"There is: {', '.join(next(iter(metrics.values())))}, loss, dev/…"
+        raise ConfigError(f"{name} is not measured", where="objective", fix=fix)
+    return float(sum(values) / len(values))
+
+
+def _last_logged(train: Train, name: str) -> float:
+    import json
+
+    assert train.sweep is not None
+    where = Path(train.sweep.folder) / f"{train.sweep.number:04d}" / "where.json"
+    stage = train.until or list(train.stages)[-1]
+    path = Path(read_json(where)["run"]) / stage / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found = [row[name] for row in map(json.loads, lines) if name in row]
+    if not found:
+        raise ConfigError(f"{name} was not logged", where="objective", fix="See metrics.jsonl")
+    return float(found[-1])

@@ -1,0 +1,190 @@
+"""A sweep is handed to Hydra: its sweeper makes the grid, its launcher starts the elements.
+
+Nothing here schedules. The launcher is a plugin (submitit for Slurm, Ray, joblib, or Hydra's own),
+chosen in `machine/`; between it and the sweeper stand `Elements`, which know what is done already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from trivet.core.errors import ConfigError, nearest
+from trivet.core.hashing import json_digest
+from trivet.core.launching import Launch
+from trivet.core.places import config_folder
+from trivet.core.schema import build
+from trivet.sweep.baseline import check_baseline
+from trivet.sweep.element import work
+from trivet.sweep.elements import Elements, key
+from trivet.sweep.record import Sweep
+
+log = logging.getLogger("trivet")
+_EXTRA = {"submitit_slurm": "slurm", "joblib": "joblib", "ray": "ray"}
+_NOT_NAMED = ("machine", "tracker", "out", "cache", "resume", "hydra.launcher", "hydra/launcher")
+Container = Callable[[DictConfig], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asked for."""
+
+    words: list[str]
+    """Overrides as typed."""
+    command: str
+    """The whole line, for the record."""
+    preview: bool
+    """Only look."""
+
+
+def submit(asked: Asked, container: Container) -> Elements:
+    """Run a sweep to its end, or only make its grid; `container` makes a config plain."""
+    with _hydra("train") as hydra:
+        config = hydra.compose_config("train", asked.words, run_mode=RunMode.MULTIRUN)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+        params = {str(k): str(v) for k, v in (config.hydra.sweeper.get("params") or {}).items()}
+        swept = _swept(params, asked.words)
+        check_baseline(_plain(config.get("baseline")), params)
+        folder = (
+            Path(str(config.out)).expanduser().absolute() / "sweeps" / _id(config, asked, swept)
+        )
+        config.hydra.sweep.dir = str(folder)
+        launch: Launch = build(_plain(config.machine)).launch
+
+        def compose(words: list[str]) -> dict[str, Any]:
+            one = context.config_loader.load_sweep_config(config, words)
+            with open_dict(one):
+                del one["hydra"]
+            return container(one)
+
+        sweeper: Any = Plugins.instance().instantiate_sweeper(
+            config=config, hydra_context=context, task_function=work
+        )
+        inner = getattr(sweeper, "sweeper", sweeper)  # Optuna's is a shell around one
+        chosen = config.hydra.runtime.choices["hydra/sweeper"]
+        facts = {
+            "name": folder.name.rpartition("-")[0],
+            "command": asked.command,
+            "cwd": str(Path.cwd()),
+            "swept": sorted(swept),
+            "baseline": _plain(config.get("baseline")),
+            "machine": _plain(config.machine),
+        }
+        sweep = Sweep(folder, facts)
+        begin = launcher(launch, sweep) if not asked.preview else _nothing
+        if not asked.preview:
+            sweep = Sweep.begin(folder, facts)
+        elements = Elements(sweep, swept, compose, begin, launch, chosen != "basic", asked.preview)
+        inner.launcher = elements
+        if asked.preview:
+            _only_a_grid(chosen)
+            batches = inner.split_arguments(_parsed(params, asked.words, context), None)
+            for batch in batches:
+                inner.validate_batch_is_legal(batch)
+                elements.launch(batch, 0)
+        else:
+            sweeper.sweep(arguments=list(config.hydra.overrides.task))
+        return elements
+
+
+def launcher(launch: Launch, sweep: Sweep) -> Callable[[list[list[str]]], None]:
+    """A function that gives elements to the launcher, and returns when it has seen them end."""
+    element = _element(launch, sweep)
+
+    def begin(words: list[list[str]]) -> None:
+        with _hydra("element") as hydra:
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(element))
+            inner = Plugins.instance().instantiate_launcher(
+                config=element, hydra_context=context, task_function=work
+            )
+            inner.launch(words, 0)
+
+    return begin
+
+
+def _element(launch: Launch, sweep: Sweep) -> DictConfig:
+    """The config of an element, with the launcher that `machine` names and what it is told."""
+    words = [f"hydra/launcher={launch.launcher}", f"hydra.sweep.dir='{sweep.folder}/launcher'"]
+    with _hydra("element") as hydra:
+        try:
+            config = hydra.compose_config("element", words, run_mode=RunMode.MULTIRUN)
+        except ConfigCompositionException:
+            fix = f"pip install 'trivet[{_EXTRA.get(launch.launcher, 'cluster')}]'"
+            what = f"needs a package that is not here: Hydra's launcher {launch.launcher}"
+            raise ConfigError(what, where="machine.launch.launcher", fix=fix) from None
+    try:
+        options: DictConfig = config.hydra.launcher
+        with open_dict(options):  # its own fields stay typed
+            options.merge_with(launch.settings(sweep.id))
+    except OmegaConfBaseException as error:
+        found = [str(name) for name in config.hydra.launcher if name != "_target_"]
+        wrong = [name for name in launch.options if name not in found]
+        if wrong:
+            fix = nearest(wrong[0], found)
+            where = f"machine.launch.options.{wrong[0]}"
+            raise ConfigError(f"no option of {launch.launcher}", where=where, fix=fix) from None
+        raise ConfigError(str(error).splitlines()[0], where="machine.launch.options") from None
+    return config
+
+
+@contextmanager
+def _hydra(name: str) -> Generator[Any]:
+    """Hydra on trivet's configs; one inside another leaves the outer as it was."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_folder()), job_name=name, version_base="1.3"):
+            yield GlobalHydra.instance().hydra
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def _nothing(words: list[list[str]]) -> None:
+    """Start nothing."""
+
+
+def _only_a_grid(chosen: str) -> None:
+    if chosen != "basic":
+        fix = "Leave --dry-run out, or sweep over a grid"
+        raise ConfigError("chooses its runs as it goes", where=f"hydra/sweeper={chosen}", fix=fix)
+
+
+def _parsed(params: dict[str, str], words: list[str], context: HydraContext) -> Any:
+    parser = OverridesParser.create(config_loader=context.config_loader)
+    own = [word for word in words if not key(word).startswith("hydra")]
+    return parser.parse_overrides([*(f"{k}={v}" for k, v in params.items()), *own])
+
+
+def _swept(params: dict[str, str], words: list[str]) -> set[str]:
+    """The keys that take several values."""
+    said = {name: f"{name}={value}" for name, value in params.items()}
+    said |= {key(word): word for word in words}
+    parsed = OverridesParser.create().parse_overrides(list(said.values()))
+    return {name for name, one in zip(said, parsed, strict=True) if one.is_sweep_override()}
+
+
+def _id(config: DictConfig, asked: Asked, swept: set[str]) -> str:
+    """A sweep's name and a hash of what decides its runs, wherever they run and lie."""
+    ablation = config.hydra.runtime.choices.get("ablation")
+    name = ablation or "+".join(sorted(one.rpartition(".")[2] for one in swept)) or "run"
+    words = sorted(word for word in asked.words if not key(word).startswith(_NOT_NAMED))
+    params = _plain(config.hydra.sweeper.get("params"))
+    return f"{name.replace('/', '-')}-{json_digest([words, params])[:10]}"
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

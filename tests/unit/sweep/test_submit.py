@@ -1,0 +1,121 @@
+"""A sweep from words to records, with a launcher that only writes what runs would."""
+
+import time
+
+import pytest
+
+from trivet.cli import compose
+from trivet.core.errors import ConfigError
+from trivet.core.files import read_json, write_json
+from trivet.sweep import submit as submitting
+from trivet.sweep.record import Status, Sweep
+from trivet.sweep.retry import retry
+from trivet.sweep.status import listed, table
+from trivet.sweep.submit import Asked, submit
+
+HEADS = ["+exp=tiny", "+ablation=projection_heads", "machine=local", "debug=steps4"]
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """Every run that a launcher was given, in order; those in `failing` fail."""
+    given, failing = [], set()
+
+    def launcher(launch, sweep):
+        def begin(elements):
+            for words in elements:
+                numbers = words[1].removeprefix("runs=[").removesuffix("]").split(",")
+                for number in map(int, numbers):
+                    given.append(number)
+                    record = sweep.record(number)
+                    state = "failed" if number in failing else "finished"
+                    record.write(Status(state, "NaN" if number in failing else "", 1))
+                    write_json(record.folder / "result.json", {"objective": float(number)})
+
+        return begin
+
+    monkeypatch.setattr(submitting, "launcher", launcher)
+    monkeypatch.setattr("trivet.sweep.retry.launcher", launcher)
+    monkeypatch.setattr("trivet.sweep.elements.shutil.which", lambda name: None)
+    given.append(failing)
+    return given
+
+
+def sweep(tmp_path, *words, preview=False):
+    compose.prepare()
+    asked = Asked([*words, f"out={tmp_path}"], "the command", preview)
+    return submit(asked, compose.container)
+
+
+def test_a_grid_is_the_product_of_levels_and_seeds_and_each_run_knows_its_own(tmp_path, begun):
+    made = sweep(tmp_path, *HEADS, "seed=range(2)").sweep
+    members = [record.member for record in made.records()]
+    assert begun[1:] == list(range(8)) and made.id.startswith("projection_heads-")
+    assert members[2]["overrides"] == ["head@stages.colbert.head=ffn", "seed=0"]
+    assert members[2]["level"] == {"head@stages.colbert.head": "ffn"}
+    assert all(m["baseline"] == {"head@stages.colbert.head": "linear"} for m in members)
+    config = read_json(made.records()[3].config)
+    assert (config["seed"], list(config["stages"])) == (1, ["start", "pretrain", "colbert"])
+    assert config["stages"]["colbert"]["head"]["factor"] == 2.0  # ffn's
+
+
+def test_the_same_sweep_again_runs_only_what_is_missing(tmp_path, begun):
+    begun[0].add(2)
+    first = sweep(tmp_path, *HEADS, "seed=1").sweep
+    assert "3 finished" in table(first)[0] and "NaN" in "\n".join(table(first))
+    begun[0].clear()
+    again = sweep(tmp_path, *HEADS, "seed=1").sweep
+    assert begun[1:] == [0, 1, 2, 3, 2] and again.id == first.id
+    assert listed(tmp_path / "sweeps") == [f"{first.id}: 4 finished"]
+
+
+def test_a_retry_reads_only_the_store(tmp_path, begun):
+    begun[0].update((0, 3))
+    folder = sweep(tmp_path, *HEADS, "seed=1").sweep.folder
+    begun[0].clear()
+    retry(Sweep.open(folder), [3])
+    retry(Sweep.open(folder), [])
+    assert begun[1:] == [0, 1, 2, 3, 3, 0]
+
+
+def test_a_sweep_is_named_by_what_is_asked_and_not_by_where_it_runs(tmp_path, begun):
+    one = sweep(tmp_path / "a", *HEADS, "seed=1", "++machine.threads=1").sweep.id
+    two = sweep(tmp_path / "b", *HEADS, "seed=1", "cache=elsewhere").sweep.id
+    other = sweep(tmp_path / "a", *HEADS, "seed=2").sweep.id
+    assert one == two != other
+
+
+def test_a_preview_starts_and_writes_nothing(tmp_path, begun):
+    found = sweep(tmp_path, *HEADS, "seed=1,2", preview=True)
+    assert len(found.planned) == 8 and begun[1:] == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["baseline={head@stages.colbert.head:nosuch}"], "baseline.*is not a level"),
+        (["++machine.launch.pack=0"], "pack: must be at least 1"),
+    ],
+)
+def test_what_cannot_be_a_sweep_is_refused_before_anything_runs(tmp_path, begun, words, said):
+    with pytest.raises(ConfigError, match=said):
+        sweep(tmp_path, *HEADS, *words)
+    assert begun[1:] == []
+
+
+def test_a_launcher_that_is_not_installed_is_one_line(tmp_path):
+    try:
+        import hydra_plugins.hydra_ray_launcher  # noqa: F401
+    except ImportError:
+        with pytest.raises(ConfigError, match=r"pip install 'trivet\[ray\]'"):
+            sweep(tmp_path, "+exp=tiny", "seed=1,2", "machine=ray")
+
+
+def test_a_run_whose_process_is_gone_is_lost_and_one_at_work_is_left_alone(tmp_path, begun):
+    made = sweep(tmp_path, *HEADS, "seed=1").sweep
+    lost, working = made.records()[:2]
+    lost.write(Status("running", attempt=1, began=time.time()))
+    assert (lost.status().state, lost.status().reason) == ("lost", "its process is gone")
+    with working.claim():
+        working.write(Status("running", attempt=1, began=time.time()))
+        assert working.status().state == "running" and working.held()
