@@ -13,8 +13,8 @@ setup: .venv/.ready  ## make .venv and install everything into it
 demo: .venv/.ready  ## train a small model on real data, measure it, show a table
 	@bash scripts/demo.sh
 
-test: .venv/.ready  ## run the tests
-	@HF_HUB_OFFLINE=1 $(PY) -m pytest
+test: .venv/.ready  ## run the tests, two at a time
+	@HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 test-browser: .venv/.ready  ## open the report's pages in Chromium, which is installed if it is missing
 	@LOG=$(LOG) bash scripts/test_browser.sh
