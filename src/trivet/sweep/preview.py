@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trivet.core.errors import ConfigError
 from trivet.core.launching import Launch
 from trivet.core.schema import build
 from trivet.stages.estimate import known_seconds
@@ -80,8 +79,7 @@ def _header(elements: Elements, launch: Launch, count: int) -> list[str]:
             _make_sbatch_string,  # pyright: ignore[reportPrivateUsage]
         )
     except ImportError:
-        fix = "pip install 'trivet[slurm]'"
-        raise ConfigError("needs submitit", where="machine.launch.launcher", fix=fix) from None
+        return ["", "the sbatch header is written by submitit: pip install 'trivet[slurm]'"]
     given = launch.settings(elements.sweep.id)
     equal = SlurmExecutor._equivalence_dict()  # pyright: ignore[reportPrivateUsage]
     left_out = ("max_num_timeout", "submitit_folder")
