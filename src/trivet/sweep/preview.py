@@ -74,14 +74,11 @@ def _by_slurm(launch: Launch) -> bool:
 def _header(elements: Elements, launch: Launch, count: int) -> list[str]:
     """The #SBATCH lines, as submitit writes them."""
     try:
-        from submitit.slurm.slurm import (
-            SlurmExecutor,
-            _make_sbatch_string,  # pyright: ignore[reportPrivateUsage]
-        )
+        from submitit.slurm import slurm  # pyright: ignore[reportMissingImports]
     except ImportError:
         return ["", "the sbatch header is written by submitit: pip install 'trivet[slurm]'"]
     given = launch.settings(elements.sweep.id)
-    equal = SlurmExecutor._equivalence_dict()  # pyright: ignore[reportPrivateUsage]
+    equal = slurm.SlurmExecutor._equivalence_dict()
     left_out = ("max_num_timeout", "submitit_folder")
     names: Any = {
         str(equal.get(k, k)): v for k, v in given.items() if k not in left_out and v is not None
@@ -89,7 +86,7 @@ def _header(elements: Elements, launch: Launch, count: int) -> list[str]:
     if "mem" in names:
         names["mem"] = f"{names['mem']}GB"
     folder = Path(elements.sweep.folder) / "launcher" / ".submitit" / "%j"
-    text = _make_sbatch_string(
+    text = slurm._make_sbatch_string(
         command="", folder=folder, map_count=count if count > 1 else None, **names
     )
     return ["", *(line for line in text.splitlines() if line.startswith("#SBATCH"))]
