@@ -21,7 +21,7 @@ _COMMANDS = {
     "report": ("trivet.cli.report", "print rows of a ledger side by side, or write them as a site"),
     "watch": ("trivet.cli.watch", "serve that site; it follows the runs that are going on"),
     "compare": ("trivet.cli.compare", "test rows of a ledger against a baseline, with intervals"),
-    "export": ("trivet.cli.export", "write a model for PyLate, sentence-transformers or ONNX"),
+    "export": ("trivet.cli.export", "write a model for another library, such as PyLate or SAELens"),
     "impacts": ("trivet.cli.impacts", "write learned terms' weights for Seismic"),
     "cache": ("trivet.cli.cache", "list the vectors that are kept, or delete them"),
     "doctor": ("trivet.cli.doctor", "say what works on this machine, and what does not"),
