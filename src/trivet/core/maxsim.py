@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trivet.core.inner import inner
 from trivet.core.ragged import Ragged
 
 _SLACK = 0.1  # the most that a block repeats
@@ -89,7 +90,7 @@ def _best(query: Tensor, block: Tensor, budget: int) -> Tensor:
     best: Tensor | None = None
     for start in range(0, length, step):
         part = block if step >= length else block[:, start : start + step]
-        scores = part.reshape(-1, dim) @ query.T  # (n * l, T)
+        scores = inner(part.reshape(-1, dim), query)  # (n * l, T)
         found = scores.view(n, part.shape[1], len(query)).amax(1)
         best = found if best is None else torch.maximum(best, found)
     assert best is not None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import TrivetError
+from trivet.core.inner import inner
 from trivet.retrieval.codes import signs_packed, signs_unpacked
 from trivet.retrieval.topk import Found, merge, topk
 from trivet.retrieval.vectors import Vectors
@@ -54,7 +55,7 @@ class Float32:
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, vectors in self.vectors.blocks(_BLOCK):
                 short = self.shorten(vectors).to(self.device)
-                yield rows.numpy(), lambda part, short=short: part @ short.T
+                yield rows.numpy(), lambda part, short=short: inner(part, short)
 
         return _best(queries.to(self.device), blocks(), k, order, self.scores)
 
@@ -128,7 +129,7 @@ class Binary:
         def blocks() -> Iterator[tuple[Order, Callable[[Tensor], Tensor]]]:
             for rows, codes in _cut(self.codes):
                 signs = signs_unpacked(codes, dim).to(self.device)
-                yield rows, lambda part, signs=signs: part @ signs.T
+                yield rows, lambda part, signs=signs: inner(part, signs)
 
         signs = torch.where(queries > 0, 1.0, -1.0).to(self.device)
         if self.how == "none":
