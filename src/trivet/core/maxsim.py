@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trivet.core.inner import inner
+from trivet.core.inner import evened, inner
 from trivet.core.ragged import Ragged
 
 _SLACK = 0.1  # the most that a block repeats
@@ -86,6 +86,7 @@ def reference(queries: Ragged, documents: Ragged) -> Tensor:
 def _best(query: Tensor, block: Tensor, budget: int) -> Tensor:
     """The best inner product of each query token with each document, (n, T)."""
     n, length, dim = block.shape
+    tokens, query = len(query), evened(query)
     step = max(1, budget // max(1, n * len(query)))  # tokens of each document at once
     best: Tensor | None = None
     for start in range(0, length, step):
@@ -94,7 +95,7 @@ def _best(query: Tensor, block: Tensor, budget: int) -> Tensor:
         found = scores.view(n, part.shape[1], len(query)).amax(1)
         best = found if best is None else torch.maximum(best, found)
     assert best is not None
-    return best
+    return best[:, :tokens]
 
 
 def _scores(queries: Ragged, block: Tensor, budget: int) -> Tensor:

@@ -6,12 +6,13 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from trivet.core.buckets import packs
+from trivet.core.linears import fast_linears
 from trivet.core.machine import Precision
 from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
@@ -112,7 +113,8 @@ def encode_shards(
 
 def _encoded(model: Dense | ColBERT, ids: Ragged, side: str, budget: int) -> Tensor | Ragged:
     model.budget = budget
-    if isinstance(model, Dense):
-        return model(ids).float().cpu()
-    found: Ragged = model(ids, side)
-    return Ragged(found.values.float().cpu(), found.offsets)
+    with fast_linears():
+        found: Any = model(ids) if isinstance(model, Dense) else model(ids, side)
+    if isinstance(found, Ragged):
+        return Ragged(found.values.float().cpu(), found.offsets)
+    return found.float().cpu()

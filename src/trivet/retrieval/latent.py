@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.linears import fast_linears
 from trivet.core.memory import halving
 from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent as Model
@@ -87,7 +88,8 @@ class Latent(Terms[Model]):
 
             def work(budget: int, rows: Ragged = rows) -> Ragged:
                 model.budget = budget
-                return model(rows, self.pooling)
+                with fast_linears():
+                    return model(rows, self.pooling)
 
             found, _ = halving(work, self.machine.encode_tokens, what)
             if not bool(found.values.isfinite().all()):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import ConfigError
+from trivet.core.linears import fast_linears
 from trivet.core.machine import Machine, Precision
 from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
@@ -188,7 +189,8 @@ class CrossEncoder(_Model):
         if pairs.types is not None:
             inputs["token_type_ids"] = pairs.types.pad()[0]
         inputs = {name: value.to(state["device"]) for name, value in inputs.items()}
-        return state["model"](**inputs).logits[:, 0]  # (B,)
+        with fast_linears():
+            return state["model"](**inputs).logits[:, 0]  # (B,)
 
 
 @dataclass
@@ -242,13 +244,14 @@ class CausalYesNo(_Model):
     def _forward(self, pairs: Pairs) -> Tensor:
         state = self._ready()
         ids, mask = pairs.left()  # (B, L)
-        out = state["model"](
-            input_ids=ids.to(state["device"]),
-            attention_mask=mask.long().to(state["device"]),
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(state["device"]),
-            use_cache=False,
-            logits_to_keep=1,
-        )
+        with fast_linears():
+            out = state["model"](
+                input_ids=ids.to(state["device"]),
+                attention_mask=mask.long().to(state["device"]),
+                position_ids=(mask.cumsum(1) - 1).clamp(min=0).to(state["device"]),
+                use_cache=False,
+                logits_to_keep=1,
+            )
         last = out.logits[:, -1].float()  # (B, V)
         yes, no = (self._token(word) for word in (self.positive, self.negative))
         return last[:, yes] - last[:, no]

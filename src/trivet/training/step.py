@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from trivet.core.buckets import packs
 from trivet.core.errors import TrivetError
+from trivet.core.linears import fast_linears
 from trivet.core.memory import halving, out_of_memory
 from trivet.core.ragged import Ragged, concatenate
 from trivet.core.ranks import gather, rank, world
@@ -163,7 +164,8 @@ class Stepper:
         seed_everything(derive(seed, number))  # so that both passes draw the same
         model: Any = self.model
         device = next(model.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+        low = self.settings.precision == "bf16"
+        with torch.autocast(device, torch.bfloat16, enabled=low), fast_linears():
             return model(tokens.select(group))
 
     def _put_back(self, held: list[Tensor | None]) -> None:
