@@ -228,10 +228,11 @@ def make_row(
     """The row of a result, named by its model if not by a label; its id hashes all of it."""
     task = result.task
     retriever = dict(result.retriever)
+    named = "kind" if retriever["kind"] == "bm25" else "model"  # BM25's model is a library
     row: dict[str, Any] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "trivet": __version__,
-        "label": label or str(retriever["model"]),
+        "label": label or str(retriever[named]),
         "bench": bench,
         "task": task.name,
         "split": task.split,

@@ -26,8 +26,11 @@ def run(argv: list[str], command: str = "mine", said: str = _SAID) -> int:
     flags = _parser(command, said).parse_intermixed_args(argv)
     work = _composed(flags, command)
     if flags.dry_run:
-        for name, (place, found) in work.plan().items():
-            print(f"{'reuse' if found else 'run':<6} {name:<20} {place}")
+        from trivet.stages.outline import described
+
+        for action, name, place in work.plan():
+            print(f"{action:<6} {name:<20} {place}")
+        print("", *described(command, work), sep="\n")
         return 0
     artifacts = work.run()
 

@@ -44,6 +44,9 @@ class Source:
     """The hub dataset's revision; a commit hash pins it."""
     path: str | list[str] | None = unkeyed(None)
     """A file, a list of files, a folder of files, or a folder that `datasets` saved."""
+    made_by: str | None = unkeyed(None)
+    """The command that makes what lies at `path`: plans show it, and the message when it is not
+    there."""
     beir: str | None = unkeyed(None)
     """A folder in BEIR layout: each query with each of its relevant documents."""
     tokens: str | None = unkeyed(None)
@@ -254,7 +257,8 @@ class Source:
     def _folder(self, path: str | None) -> Path:
         folder = Path(str(path)).expanduser()
         if not folder.is_dir():
-            raise DataError("no such file or folder", where=str(folder))
+            fix = f"Make it: {self.made_by}" if self.made_by else None
+            raise DataError("no such file or folder", where=str(folder), fix=fix)
         return folder
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from trivet.core.artifact import Artifact, Store
+from trivet.core.errors import DataError
 from trivet.core.machine import Machine
 from trivet.data.mixture import Mixture
 from trivet.data.sources import Source
@@ -48,13 +49,18 @@ class Mine:
         """The artifacts."""
         return Store(Path(self.out).expanduser() / "artifacts")
 
-    def plan(self) -> dict[str, tuple[Path, bool]]:
-        """Where each source's artifact will lie, and whether it lies there already."""
-        out: dict[str, tuple[Path, bool]] = {}
+    def plan(self) -> list[tuple[str, str, str]]:
+        """Of each source whether it is mined already, its name, and where the artifact will lie."""
+        out: list[tuple[str, str, str]] = []
         for source in self.data.sources:
-            key = self.mine.key(source)
+            try:
+                key = self.mine.key(source)
+            except DataError as error:  # what cannot be reached from here
+                out.append(("run", source.name, f"no key yet: {error.where}: {error.what}"))
+                continue
             found = self.store.find(self.mine.kind, key, verify=False)
-            out[source.name] = (self.store.place(self.mine.kind, key), found is not None)
+            place = self.store.place(self.mine.kind, key)
+            out.append(("reuse" if found else "run", source.name, str(place)))
         return out
 
     def run(self) -> list[Artifact]:

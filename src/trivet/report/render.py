@@ -92,7 +92,10 @@ def _escape(text: str) -> str:
 
 
 def csv(tables: Sequence[Table]) -> str:
-    """All tables as one: a column for the table's title, one for its notes, all columns between."""
+    """All tables as one: a column for the table's title, one for its notes, all columns between.
+
+    A note on what is marked by a star stands only beside a row that is.
+    """
     headers = list(dict.fromkeys(header for one in tables for header in one.headers))
     out = io.StringIO()
     writer = csv_module.writer(out, lineterminator="\n")
@@ -101,7 +104,9 @@ def csv(tables: Sequence[Table]) -> str:
         for name, *cells in one.rows:
             by_header = dict(zip(one.headers, cells, strict=True))
             values = [by_header.get(header, "") for header in headers]
-            writer.writerow([one.title, name, *values, "; ".join(one.notes)])
+            starred = any(cell.endswith(" *") for cell in (name, *cells))
+            notes = [note for note in one.notes if starred or not note.startswith("* ")]
+            writer.writerow([one.title, name, *values, "; ".join(notes)])
     return out.getvalue().rstrip("\n")
 
 

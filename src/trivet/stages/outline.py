@@ -24,14 +24,22 @@ def outline(steps: list[Step]) -> list[str]:
     for step in steps:
         if step.action == "skip":
             continue
-        found: _Sources = []
-        values = list(_values(step.stage, "", found))
-        out += ["", f"{step.name}: {_name(step.stage)}", *_columns(values)]
-        for path, sources in found:
-            shown = [row for one in _flat(sources) for row in _rows(one)]
-            out += [f"  {path}, in order:", *_columns(shown, 4)]
-            if isinstance(sources, Mixture):
-                out += _totals(sources, step.stage.fit)
+        out += ["", *described(step.name, step.stage)]
+    return out
+
+
+def described(name: str, config: Any) -> list[str]:
+    """One config: its values, its sources and what makes them, its rows and steps."""
+    found: _Sources = []
+    values = list(_values(config, "", found))
+    out = [f"{name}: {_name(config)}", *_columns(values)]
+    for path, sources in found:
+        flat = _flat(sources)
+        shown = [row for one in flat for row in _rows(one)]
+        out += [f"  {path}, in order:", *_columns(shown, 4)]
+        out += [f"  {one.name} is made by: {one.made_by}" for one in flat if one.made_by]
+        if isinstance(sources, Mixture):
+            out += _totals(sources, getattr(config, "fit", None))
     return out
 
 

@@ -34,6 +34,14 @@ def test_it_mines_shows_its_counts_and_a_data_config_that_opens(trivet, pairs, m
     assert trivet(*words, "mine.number=5", "--dry-run")[1].startswith("run ")
 
 
+def test_a_dry_run_shows_every_value_though_the_hub_is_out_of_reach(trivet):
+    status, out, _ = trivet("mine", "mine=edge", "data=to_mine/msmarco", "--dry-run")
+    shown = [" ".join(line.split()) for line in out.splitlines()]
+    assert status == 0 and out.startswith("run    msmarco              no key yet: model Qwen/")
+    for line in ("mine.judge.threshold 0.95", "mine.miners.bm25.share 0.35", "mine.random 0.3"):
+        assert line in shown
+
+
 def test_json_is_one_object_with_the_statistics_and_the_place(trivet, pairs):
     status, out, _ = trivet("mine", "--pairs", pairs, "--json", "--out", "elsewhere", *BM25)
     assert status == 0

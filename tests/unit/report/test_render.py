@@ -9,7 +9,7 @@ from trivet.report.render import RENDERERS, Table, best_cells, csv, latex, markd
 ONE = Table(
     "zoo",
     ["ndcg@10", "p"],
-    [["a|b", "0.5000", "0.1"], ["c_d & 100%", "-0.2500", ""]],
+    [["a|b *", "0.5000", "0.1"], ["c_d & 100%", "-0.2500", ""]],
     ["* trained on it"],
     frozenset({(0, 1)}),
 )
@@ -25,7 +25,7 @@ def test_markdown_has_the_title_over_the_names_and_the_notes_below():
 
 def test_latex_prints_every_sign_and_the_best_in_bold():
     text = latex([ONE])
-    assert r"a\textbar{}b & \textbf{0.5000} & 0.1 \\" in text
+    assert r"a\textbar{}b * & \textbf{0.5000} & 0.1 \\" in text
     assert r"c\_d \& 100\% & $-$0.2500 &  \\" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert text.count(rule) == 1
@@ -48,7 +48,8 @@ def test_a_row_that_begins_with_a_bracket_is_no_length_for_the_row_before():
 def test_csv_is_one_table_that_holds_every_cell():
     found = list(csv_module.DictReader(io.StringIO(csv([ONE, OTHER]))))
     assert [row["table"] for row in found] == ["zoo", "zoo", "zoo, published elsewhere"]
-    assert found[0]["row"] == "a|b" and found[0]["notes"] == "* trained on it"
+    assert found[0]["row"] == "a|b *" and found[0]["notes"] == "* trained on it"
+    assert found[1]["notes"] == ""  # it is not marked
     assert found[1]["ndcg@10"] == "-0.2500"
     assert (found[2]["p"], found[2]["source"]) == ("", "a paper")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from trivet.core.errors import DataError
 from trivet.data.columns import Columns
 from trivet.data.mixture import Family, Mixture
 from trivet.data.sources import Source
@@ -122,3 +123,11 @@ def test_sums_are_not_guessed():
     assert end(Mixture([hub("a", rows=250), hub("b")])) == [said]
     bounded = Mixture([hub("a", rows=250), hub("b", limit=40)])
     assert end(bounded) == [f"{said}; at most 290 rows"]
+
+
+def test_what_makes_a_file_is_shown_and_told_where_it_is_missing(tmp_path):
+    command = "trivet mine data=pairs --out mined"
+    source = Source("mined", PAIRS, path=str(tmp_path / "mined"), made_by=command)
+    assert f"mined is made by: {command}" in lines(data=Mixture([source]))
+    with pytest.raises(DataError, match=f"mined: no such file or folder. Make it: {command}"):
+        source.fingerprint()
