@@ -20,12 +20,15 @@ def conclude(train: Train, artifact: Artifact, config: dict[str, Any]) -> None:
     """Measure a run's model, once, and say what a sweeper looks at."""
     member = train.sweep
     assert member is not None
-    rows = _measured(train.measure, artifact, member, config) if train.measure else []
+    ledger: str | None = None
+    rows: list[dict[str, Any]] = []
+    if train.measure:
+        ledger, rows = _measured(train.measure, artifact, member, config)
     if not ranks.first():
         return
     metrics = {row["task"]: row["metrics"] for row in rows}
     result: dict[str, Any] = {"artifact": str(artifact.path.absolute()), "metrics": metrics}
-    result["rows"] = [row["id"] for row in rows]
+    result |= {"ledger": ledger, "rows": [row["id"] for row in rows]}
     result["objective"] = _objective(train, artifact, metrics, rows)
     leave(member, result)
 
@@ -37,8 +40,8 @@ def leave(member: Member, result: dict[str, Any]) -> None:
 
 def _measured(
     words: str, artifact: Artifact, member: Member, config: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """The rows of this run: those that are in the ledger, and those that are missing."""
+) -> tuple[str, list[dict[str, Any]]]:
+    """The ledger, and the rows of this run: those that were in it, and those that were missing."""
     from trivet.bench.ledger import Ledger
     from trivet.cli.eval import composed, parser
 
@@ -51,15 +54,16 @@ def _measured(
             argv.append(f"++machine.{name}={config['machine'][name]}")
     flags = parser().parse_args(argv)
     evaluation = composed(flags)
+    ledger = Path(evaluation.ledger).expanduser().absolute()
     there = [
         row
-        for row in Ledger(Path(evaluation.ledger).expanduser()).read()
+        for row in Ledger(ledger).read()
         if _of(row, member, artifact) and row["bench"] == evaluation.bench.name
     ]
     done = {row["task"] for row in there}
     evaluation.bench.tasks = [one for one in evaluation.bench.tasks if one.load().name not in done]
     rows = evaluation.run("trivet eval " + shlex.join(argv), sweep=member.row)
-    return [*there, *rows]
+    return str(ledger), [*there, *rows]
 
 
 def _of(row: dict[str, Any], member: Member, artifact: Artifact) -> bool:

@@ -87,12 +87,15 @@ def _collect(url: str | None, ledger: str) -> int:
 
 
 def _told(sweep: object) -> int:
-    """The table, and whether all is well."""
+    """The table, the page, and whether all is well."""
+    from trivet.cli.sweep_page import sweep_page
     from trivet.sweep.record import Sweep
     from trivet.sweep.status import table
 
     assert isinstance(sweep, Sweep)
     print("\n".join(table(sweep)))
+    if page := sweep_page(sweep):
+        print(f"the page: {page}")
     states = {record.status().state for record in sweep.records()}
     return 0 if states <= {"finished", "stopped"} else 1
 

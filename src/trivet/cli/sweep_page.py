@@ -1,0 +1,42 @@
+"""The page that a sweep ends in: its own rows as a site, beside its record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trivet.core.files import read_json
+
+if TYPE_CHECKING:
+    from trivet.sweep.record import Sweep
+
+
+def sweep_page(sweep: Sweep) -> Path | None:
+    """Write what the sweep's rows say, of all ledgers that its runs wrote to the last one.
+
+    None where no run was measured.
+    """
+    from trivet.report.site.findings import findings
+    from trivet.report.site.held import hold
+    from trivet.report.site.pages import read_pages
+    from trivet.report.site.site import write
+
+    ledgers: list[str] = []
+    runs: set[str] = set()
+    for record in sweep.records():
+        result, where = record.folder / "result.json", record.folder / "where.json"
+        if result.is_file() and (ledger := read_json(result).get("ledger")):
+            ledgers.append(ledger)
+        if where.is_file():
+            runs.add(Path(read_json(where)["run"]).name)
+    if not ledgers:
+        return None
+    held = hold(Path(ledgers[-1]), [sweep.folder.parent.parent])
+    rows = [row for row in held.rows if (row.get("sweep") or {}).get("id") == sweep.id]
+    if not rows:
+        return None
+    own = replace(held, rows=rows, runs=[run for run in held.runs if run.name in runs])
+    pages, out = read_pages(None), sweep.folder / "site"
+    write(out, own, pages, findings(own, pages))
+    return out / "index.html"
