@@ -257,7 +257,7 @@ class Source:
     def _folder(self, path: str | None) -> Path:
         folder = Path(str(path)).expanduser()
         if not folder.is_dir():
-            fix = f"Make it: {self.made_by}" if self.made_by else None
+            fix = f"Make it: {self.made_by}" if self.made_by else ""
             raise DataError("no such file or folder", where=str(folder), fix=fix)
         return folder
 
