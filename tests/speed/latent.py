@@ -45,8 +45,9 @@ from trivet.retrieval.cache import Cache
 from trivet.retrieval.encode import at_precision, encode
 from trivet.retrieval.latent import Latent
 from trivet.retrieval.postings import Postings
+from trivet.retrieval.postings_search import best_of_postings
 from trivet.retrieval.segments import Segment
-from trivet.retrieval.topk import id_order, topk
+from trivet.retrieval.topk import id_order
 
 TOKENS, DIM, LATENTS, K = 4096, 384, 32768, 16
 
@@ -156,16 +157,15 @@ def indexing(data: Collection, rounds: int) -> list[list[str]]:
             mine = Latent("none", scale="none", idf="lucene", k1=1.5, b=0.75)
             (weighed,) = mine._weighed([Segment.open(segment).postings], [count])
             built.append((middle - began, time.perf_counter() - middle))
-    peer.retrieve(queries[:2], k=100, show_progress=False, n_threads=1)  # compiles
+    peer.retrieve(queries[:2], k=100, show_progress=False, n_threads=1)  # both compile
+    best_of_postings(weighed, postings(data.queries[:2]).by_row(slice(0, 2)), count, 100, order)
     for _ in range(rounds):
         began = time.perf_counter()
         theirs = peer.retrieve(queries, k=100, show_progress=False, n_threads=1)
         middle = time.perf_counter()
         asked = mine._asked(postings(data.queries)).by_row(slice(0, len(queries)))
-        blocks = [asked[i : i + 16] for i in range(0, len(asked), 16)]
-        found = [topk(weighed.scores(block, count), 100, order) for block in blocks]
+        rows, scores = best_of_postings(weighed, asked, count, 100, order)
         searched.append((middle - began, time.perf_counter() - middle))
-    rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
     apart = np.abs(np.sort(theirs.scores, axis=1)[:, ::-1] - scores).max()
     same = np.mean([len({*a} & {*b}) / 100 for a, b in zip(theirs.documents, rows, strict=True)])
     print(f"search: scores of the best 100 differ by {apart:.1e} at most, {same:.2%} are the same")

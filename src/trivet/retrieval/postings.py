@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -79,19 +76,5 @@ class Postings:
         owners, terms, values = self.rows[kept] - rows.start, self.terms[kept], self.values[kept]
         by = np.argsort(owners, kind="stable")
         ends = np.bincount(owners, minlength=rows.stop - rows.start).cumsum()[:-1]
-        return list(zip(np.split(terms[by], ends), np.split(values[by], ends), strict=True))
-
-    def scores(
-        self, queries: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], documents: int
-    ) -> Tensor:
-        """The products of queries with all documents, (Q, N), added up in fp32, term by term.
-
-        Values are above 0, so a sum of 0 says that nothing is shared: it is minus infinity.
-        """
-        rows, values = torch.from_numpy(self.rows), torch.from_numpy(self.values)
-        out = torch.zeros(len(queries), documents)
-        for own, (terms, weights) in zip(out, queries, strict=True):
-            starts, stops = self.starts[terms].tolist(), self.starts[terms + 1].tolist()
-            for start, stop, weight in zip(starts, stops, weights.tolist(), strict=True):
-                own.index_add_(0, rows[start:stop], values[start:stop], alpha=weight)
-        return F.threshold(out, 0, -torch.inf, inplace=True)  # what is no number stays as it is
+        parts = zip(np.split(terms[by], ends), np.split(values[by], ends), strict=True)
+        return list(parts)[: rows.stop - rows.start]  # none of no rows

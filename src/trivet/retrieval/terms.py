@@ -20,14 +20,14 @@ from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
 from trivet.core.ragged import Ragged
 from trivet.core.records import Corpus, Ranking
-from trivet.core.schema import unkeyed
 from trivet.models.tokens import Tokens
 from trivet.retrieval.encode import split
 from trivet.retrieval.encoder import Encoder
 from trivet.retrieval.learned import SIDES, of_all
 from trivet.retrieval.postings import Postings
+from trivet.retrieval.postings_search import best_of_postings
 from trivet.retrieval.segments import Segment, collect
-from trivet.retrieval.topk import Found, id_order, merge, topk
+from trivet.retrieval.topk import Found, id_order, merge
 from trivet.retrieval.vectors import Shard, Vectors
 
 Model = TypeVar("Model")
@@ -39,8 +39,6 @@ class Terms(Encoder[Model], Generic[Model]):
 
     top_terms: dict[str, int | None] = field(default_factory=dict[str, int | None])
     """The heaviest terms that a `query` and a `document` keep; null keeps all."""
-    chunk: int = unkeyed(1 << 26)
-    """Scores held at once, queries times documents: the bound of memory."""
 
     def __post_init__(self) -> None:
         """Refuse sides that there are not, and counts that hold nothing."""
@@ -51,8 +49,6 @@ class Terms(Encoder[Model], Generic[Model]):
                 raise ConfigError("no such side", where=f"top_terms.{side}", fix=fix)
             if count is not None and count < 1:
                 raise ConfigError("must be at least 1", where=f"top_terms.{side}")
-        if self.chunk < 1:
-            raise ConfigError("must be at least 1", where="chunk")
 
     def index(self, corpus: Corpus) -> None:
         """Encode all documents, or find their terms in the cache."""
@@ -92,13 +88,7 @@ class Terms(Encoder[Model], Generic[Model]):
         queries = self.asked(texts)
         documents: list[str] = self._state["ids"]
         k = min(k, len(documents))
-        rows = np.full((len(ids), k), -1, dtype=np.int64)
-        scores = np.zeros((len(ids), k), dtype=np.float32)
-        largest = max(self._state["sizes"])
-        step = max(1, self.chunk // largest)
-        for start in range(0, len(ids), step):
-            part = slice(start, min(start + step, len(ids)))
-            rows[part], scores[part] = self._best(queries.by_row(part), k)
+        rows, scores = self._best(queries.by_row(slice(0, len(ids))), k)
         return Ranking(ids, documents, rows, np.where(rows >= 0, scores, np.float32(0)))
 
     def documents(self) -> Postings:
@@ -173,7 +163,8 @@ class Terms(Encoder[Model], Generic[Model]):
         best: Found | None = None
         start = 0
         for part, size in zip(self._state["postings"], self._state["sizes"], strict=True):
-            rows, scores = topk(part.scores(queries, size), k, order[start : start + size])
+            own = order[start : start + size]
+            rows, scores = best_of_postings(part, queries, size, k, own)
             found = np.where(rows >= 0, rows + start, -1), scores
             best = found if best is None else merge(best, found, k, order)
             start += size

@@ -20,7 +20,7 @@ from trivet.models.tokens import Tokenizer
 from trivet.retrieval import segments
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.latent import Latent
-from trivet.retrieval.postings import Postings
+from trivet.retrieval.postings_search import best_of_postings
 from trivet.retrieval.segments import Segment
 from trivet.retrieval.terms import Terms
 from trivet.retrieval.vectors import Shard, Vectors
@@ -186,21 +186,5 @@ def test_documents_without_any_term_make_a_segment(tmp_path):
     segment = Segment.of(Vectors([Shard(torch.arange(3), bags, 0)]), 3, 14)
     found = Segment.open(segment.save(tmp_path))
     assert found.documents == 3 and len(found.postings.rows) == 0
-    assert found.postings.scores([(np.array([2]), np.ones(1, np.float32))], 3).isinf().all()
-
-
-def test_scores_are_those_of_the_product():
-    rng = np.random.default_rng(0)
-    documents = rng.random((9, 14)).astype(np.float32) * (rng.random((9, 14)) < 0.3)
-    queries = rng.random((4, 14)).astype(np.float32) * (rng.random((4, 14)) < 0.2)
-    queries[2] = 0  # shares nothing
-
-    def postings(matrix):
-        rows, terms = matrix.nonzero()
-        return Postings.of(terms, rows, matrix[rows, terms], 14)
-
-    asked = postings(queries).by_row(slice(1, 4))
-    wanted = queries[1:] @ documents.T
-    found = postings(documents).scores(asked, 9).numpy()
-    np.testing.assert_allclose(np.where(np.isinf(found), 0, found), wanted, rtol=1e-6)
-    assert (np.isinf(found) == (wanted == 0)).all() and np.isinf(found[1]).all()
+    asked = [(np.array([2]), np.ones(1, np.float32))]
+    assert (best_of_postings(found.postings, asked, 3, 3, np.arange(3))[0] == -1).all()

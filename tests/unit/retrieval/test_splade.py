@@ -147,15 +147,6 @@ def test_no_more_logits_are_held_than_allowed(saved, texts, monkeypatch):
     assert max(terms) <= 200_000 and sum(terms) > 8 * 30522
 
 
-@pytest.mark.parametrize("chunk", [1, 45, 1 << 20])
-def test_the_memory_bound_does_not_change_a_ranking(saved, texts, chunk):
-    documents, queries = texts(15, 4), texts(8, 5)
-    want = retriever(saved, documents).search([*"abcdefgh"], queries, 5)
-    got = retriever(saved, documents, chunk=chunk).search([*"abcdefgh"], queries, 5)
-    assert got.rows.tobytes() == want.rows.tobytes()
-    assert got.scores.tobytes() == want.scores.tobytes()
-
-
 def test_equal_documents_tie_and_the_larger_id_wins_across_the_cut(saved):
     made = Splade(str(saved), machine=CPU)
     made.index(corpus_of(["red fox"] * 5, ids=["9", "10", "2", "30", "1"]))
@@ -251,7 +242,6 @@ def test_it_is_a_retriever_whose_facts_fit_a_ledger_row(saved):
         ({"top_terms": {"doc": 3}}, r"top_terms\.doc: no such side"),
         ({"top_terms": {"query": 0}}, "top_terms.query: must be at least 1"),
         ({"lengths": {"query": 0}}, "lengths: must be at least 1"),
-        ({"chunk": 0}, "chunk"),
         ({"logits": 0}, "logits"),
     ],
 )
