@@ -1,4 +1,5 @@
-"""What a run runs on. Nothing here can change a result beyond the last bits of rounding."""
+"""What a run runs on. Nothing here changes a result beyond the last bits of rounding, but that a
+model with dropout draws other masks for other ranks and micro-batches."""
 
 from __future__ import annotations
 
