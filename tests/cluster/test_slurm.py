@@ -11,8 +11,9 @@ from world import GRID, SLURM, alive, at_work, kill, processes, wait_for
 
 def time_is_up(record):
     """What Slurm sends before it ends a job; submitit then puts the job back into the queue."""
-    told = subprocess.run(["scancel", "--signal=USR2", record.status().job], capture_output=True)
-    assert record.status().attempt == 1, told.stderr
+    assert record.status().attempt == 1
+    subprocess.Popen(["scancel", "--signal=USR2", record.status().job], stderr=subprocess.DEVNULL)
+    # not waited for: it tries again for a minute, because the job is in the queue by then
 
 
 def test_a_sweep_that_was_killed_and_requeued_leaves_the_rows_of_an_undisturbed_one(
@@ -28,7 +29,6 @@ def test_a_sweep_that_was_killed_and_requeued_leaves_the_rows_of_an_undisturbed_
     others = wait_for(lambda: [x for x in at_work(sweep, "colbert") if x.number not in killed])
     told = others[0]
     time_is_up(told)
-    wait_for(lambda: told.status().attempt == 2)
     while len(killed) < 4:
         left = [one for one in wait_for(lambda: alive(sweep))
                 if one.number not in killed and one.number != told.number]  # fmt: skip

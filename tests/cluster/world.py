@@ -36,7 +36,7 @@ stages:
     losses: {kl: null, contrast: {loss: {temperature: 1.0}}}
     head: {dim: 8}
     lengths: {query: 16, document: 16}
-    fit: {batch: 8, precision: fp32, steps: 60, save_every: 5, log_every: 5}
+    fit: {batch: 8, precision: fp32, steps: 240, save_every: 5, log_every: 5}
 """
 DATA = """\
 _target_: trivet.data.mixture.Mixture
