@@ -15,4 +15,4 @@ browser=$(command -v chromium chromium-browser google-chrome | head -n 1)
   echo "browser $("$browser" --version 2>/dev/null)"
   TRIVET_BROWSER=required HF_HUB_OFFLINE=1 .venv/bin/python -m pytest tests/unit/report/site/test_browser.py -v
   ls -l outputs/browser
-} 2>&1 | tee "${LOG:-/dev/null}"
+} 2>&1 | sed -E '/^(rootdir|cachedir|platform)/d' | tee "${LOG:-/dev/null}"
