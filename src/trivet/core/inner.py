@@ -24,7 +24,7 @@ def inner(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     linear = onednn() if a.dtype == b.dtype == torch.float32 and a.device.type == "cpu" else None
     if linear is None or not a.numel() or not b.numel():
         return F.linear(a, b, bias)
-    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (a, b, bias)):
         return cast(Any, _Product).apply(a, b, bias)
     return linear(a, b, bias, "none", [], "")
 
@@ -48,7 +48,6 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(a, b)
-        ctx.biased = bias is not None
         return onednn()(a, b, bias, "none", [], "")
 
     @staticmethod
@@ -58,4 +57,4 @@ class _Product(torch.autograd.Function):
         rows = grad.flatten(0, -2)  # (N, m)
         to_a = inner(grad, b.T) if ctx.needs_input_grad[0] else None
         to_b = inner(rows.T, a.flatten(0, -2).T) if ctx.needs_input_grad[1] else None
-        return to_a, to_b, rows.sum(0) if ctx.biased else None
+        return to_a, to_b, rows.sum(0) if ctx.needs_input_grad[2] else None
