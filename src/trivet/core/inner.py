@@ -1,8 +1,8 @@
 """Products of fp32 matrices, by the faster of torch's two CPU libraries.
 
-`a @ b.T` goes to MKL, which is slow on AMD processors; there the same sums go through oneDNN, also a
-part of torch (experiments/002). Which one is taken depends on the processor and on the shapes, and
-on nothing else, so that a machine always rounds alike.
+`a @ b.T` goes to MKL, which is slow on AMD processors; there the same sums go through oneDNN, also
+a part of torch (experiments/002). Which one is taken depends on the processor and on the shapes,
+and on nothing else, so that a machine always rounds alike.
 """
 
 from __future__ import annotations
