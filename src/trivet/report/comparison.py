@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trivet.bench.average import shares
+from trivet.bench.bench import group
 from trivet.bench.significance import (
     ROUNDS,
     document_groups,
@@ -108,13 +111,19 @@ def compare(
         notes = [*_method(found, seed, rounds), *notes]
         if any(sample.in_domain for sample in found):
             notes.append(IN_DOMAIN.format(task))
-        out.append(_compare(task, metric, [found], notes, seed, rounds))
+        out.append(_compare(task, metric, [found], [1.0], notes, seed, rounds))
     if len(tasks) > 1:
         samples = _whole(samples)
         notes = [*_method([sample for found in samples for sample in found], seed, rounds), *said]
         if any(sample.in_domain for found in samples for sample in found):
             notes.append(IN_DOMAIN.format("one of the tasks"))
-        out.append(_compare("average", metric, samples, notes, seed, rounds))
+        notes += [
+            f"of the average {name} is one part: the mean of its {count} tasks"
+            for name, count in Counter(map(group, tasks)).items()
+            if count > 1
+        ]
+        weights = list(shares(tasks).values())
+        out.append(_compare("average", metric, samples, weights, notes, seed, rounds))
     if left_out:
         out[-1].notes.append("left out, not measured for every row: " + ", ".join(left_out))
     return out
@@ -180,20 +189,32 @@ def _samples(
 
 
 def _compare(
-    title: str, metric: str, tasks: list[list[_Sample]], notes: list[str], seed: int, rounds: int
+    title: str,
+    metric: str,
+    tasks: list[list[_Sample]],
+    weights: Sequence[float],
+    notes: list[str],
+    seed: int,
+    rounds: int,
 ) -> Comparison:
-    """Every choice against the first one, on the mean over tasks."""
+    """Every choice against the first one, on the mean over tasks: each has its weight in it."""
     if not tasks[0]:  # nobody has every task
         return Comparison(title, metric, 0, [], notes)
     by_choice = list(zip(*tasks, strict=True))  # of each choice its tasks
-    means = [float(np.mean([one.scores.mean() for one in part])) for part in by_choice]
-    drawn = [np.mean([one.drawn for one in part], axis=0) for part in by_choice]
+    means = [float(np.dot(weights, [one.scores.mean() for one in part])) for part in by_choice]
+    drawn = [np.dot(weights, np.stack([one.drawn for one in part])) for part in by_choice]
     # a query's part in the mean over tasks, so that the test's sum is that mean
-    shares = [
-        np.concatenate([one.scores.mean(axis=0) / one.scores.shape[1] for one in part])
+    of_queries = [
+        np.concatenate(
+            [
+                weight * one.scores.mean(axis=0) / one.scores.shape[1]
+                for weight, one in zip(weights, part, strict=True)
+            ]
+        )
         for part in by_choice
     ]
-    p = [permutation(other, shares[0], seed=seed, rounds=rounds) for other in shares[1:]]
+    first, *others = of_queries
+    p = [permutation(other, first, seed=seed, rounds=rounds) for other in others]
     against: list[Against | None] = [None]
     for i, (raw, corrected) in enumerate(zip(p, holm(p), strict=True), 1):
         interval = percentiles(drawn[i] - drawn[0])
@@ -210,7 +231,7 @@ def _compare(
         )
         for i, part in enumerate(by_choice)
     ]
-    return Comparison(title, metric, len(shares[0]), lines, notes)
+    return Comparison(title, metric, len(first), lines, notes)
 
 
 def _method(samples: Sequence[_Sample], seed: int, rounds: int) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from trivet.bench.average import means
 from trivet.core.errors import TrivetError, nearest
 from trivet.report.references import references
 from trivet.report.render import Table, best_cells
@@ -84,22 +85,23 @@ def _task(rows: list[Row], task: str, metrics: Sequence[str], share_of: str | No
 
 
 def across_tasks(rows: Sequence[Row], metric: str, *, published: bool = False) -> list[Table]:
-    """One table: a row a label, a column a task; an average only of labels with every task."""
+    """One table: a row a label, a column a task, then means of labels with all of their tasks."""
     several = _seeds(rows)
     rows = latest(rows)
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     labels = list(dict.fromkeys(row["label"] for row in rows))
     at = {(row["label"], row["task"]): row for row in rows}
+    shares = means(tasks)
     values: list[list[float | None]] = []
     marks: list[list[bool]] = []
     for label in labels:
         found = [at.get((label, task)) for task in tasks]
         line = [None if row is None else measured(row, metric) for row in found]
         marked = [row is not None and row["in_domain"] for row in found]
-        if len(tasks) > 1:
-            known = [value for value in line if value is not None]
-            line.append(sum(known) / len(known) if len(known) == len(tasks) else None)
-            marked.append(any(marked))
+        for share in shares.values():
+            own = {task: at[label, task] for task in share if (label, task) in at}
+            line.append(_mean(own, share, metric) if len(own) == len(share) else None)
+            marked.append(any(row["in_domain"] for row in own.values()))
         values.append(line)
         marks.append(marked)
     cells = [
@@ -114,11 +116,14 @@ def across_tasks(rows: Sequence[Row], metric: str, *, published: bool = False) -
     for task in tasks:
         notes += _unlike([row for row in rows if row["task"] == task])
     notes += several
-    headers = [*tasks, "average"] if len(tasks) > 1 else tasks
-    out = [Table(metric, headers, cells, notes, best_cells(columns))]
+    out = [Table(metric, [*tasks, *shares], cells, notes, best_cells(columns))]
     if published:
         out += _published(tasks, f"{metric}, published elsewhere", [metric])
     return out
+
+
+def _mean(rows: Mapping[str, Row], shares: Mapping[str, float], metric: str) -> float:
+    return sum(shares[task] * measured(row, metric) for task, row in rows.items())
 
 
 def _cell(value: float | None, mark: bool) -> str:

@@ -153,6 +153,37 @@ def test_the_average_weighs_tasks_alike_whatever_their_size(ledger, add):
     assert against.p == pytest.approx(expected)
 
 
+def test_a_group_of_tasks_counts_once_in_the_average(ledger, add):
+    weights = {"cqa/gis": 0.25, "cqa/tex": 0.25, "fiqa": 0.5}
+    values = {
+        label: {task: scores(base + i) for i, task in enumerate(weights)}
+        for label, base in (("base", 0), ("b", 100))
+    }
+    for label, by_task in values.items():
+        for task, of_task in by_task.items():
+            add(label, of_task, task=task)
+    *_, average = compared(ledger, "base", "b")
+    means = {
+        label: sum(weights[task] * one.mean() for task, one in found.items())
+        for label, found in values.items()
+    }
+    assert [line.mean for line in average.lines] == pytest.approx(list(means.values()))
+    lead = {task: values["b"][task] - values["base"][task] for task in weights}
+    drawn = [
+        weights[task] * draws(v, seed=SEED, rounds=ROUNDS, task=i)
+        for i, (task, v) in enumerate(lead.items())
+    ]
+    against = average.lines[1].against
+    assert against.difference == pytest.approx(means["b"] - means["base"])
+    assert against.interval == pytest.approx(
+        tuple(np.quantile(np.sum(drawn, axis=0), [0.025, 0.975]))
+    )
+    weighted = np.concatenate([weights[task] * one / len(one) for task, one in lead.items()])
+    expected = permutation(weighted, np.zeros(len(weighted)), seed=SEED, rounds=ROUNDS)
+    assert against.p == pytest.approx(expected)
+    assert "of the average cqa is one part: the mean of its 2 tasks" in average.notes
+
+
 def test_a_task_that_some_rows_lack_is_left_out_and_named(ledger, add):
     for label, tasks in (("a", ("one", "two", "three")), ("b", ("two", "three"))):
         for task in tasks:

@@ -37,6 +37,15 @@ def test_an_average_is_only_of_labels_with_every_task(ledger, add):
     assert table.best == {(0, 1), (1, 2), (0, 3)}
 
 
+def test_a_group_has_a_mean_and_counts_once_in_the_average(ledger, add):
+    for task, value in (("cqa/gis", 0.2), ("cqa/tex", 0.4), ("fiqa", 0.9)):
+        add("a", [value], task=task)
+    add("b", [0.5], task="cqa/gis")
+    (table,) = across_tasks(list(ledger.read()), "ndcg@10")
+    assert list(table.headers) == ["cqa/gis", "cqa/tex", "fiqa", "cqa, mean", "average"]
+    assert table.rows[0][-2:] == ["0.3000", "0.6000"] and table.rows[1][-2:] == ["", ""]
+
+
 def test_across_tasks_the_mark_stands_where_the_model_was_trained(ledger, add):
     add("a", [0.1], task="one", in_domain=True)
     add("a", [0.4], task="two")
