@@ -12,7 +12,7 @@ from trivet.core.errors import TrivetError
 
 def run(argv: list[str]) -> int:
     """Status, retry or cancel; all from the store alone."""
-    flags = _parser().parse_args(argv)
+    flags = _parser().parse_intermixed_args(argv)  # flags may stand before the sweep's name
     from trivet.sweep.record import find
     from trivet.sweep.status import listed, table
 
@@ -23,9 +23,8 @@ def run(argv: list[str]) -> int:
         print("\n".join(listed(root)))
         return 0
     if flags.sweep is None:
-        raise TrivetError(
-            "which sweep?", where=f"trivet sweep {flags.what}", fix="See trivet sweep status"
-        )
+        fix = "trivet sweep status lists them"
+        raise TrivetError("name a sweep", where=f"trivet sweep {flags.what}", fix=fix)
     sweep = find(root, flags.sweep)
     if flags.what == "cancel":
         from trivet.sweep.cancel import cancel

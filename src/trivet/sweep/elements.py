@@ -24,6 +24,7 @@ from trivet.core.errors import TrivetError
 from trivet.core.files import write_json
 from trivet.core.launching import Launch
 from trivet.core.lease import leased
+from trivet.core.schema import build
 from trivet.sweep.element import spread
 from trivet.sweep.record import ENDED, Record, Sweep
 
@@ -56,13 +57,14 @@ class Elements:
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
         """Run what is not finished; returns what came of each, in order."""
+        runs = [(self.own(words), self.compose(list(words))) for words in job_overrides]
         if self.preview:
-            self.planned += [
-                (self.own(words), self.compose(list(words))) for words in job_overrides
-            ]
+            self.planned += runs
             return [JobReturn(status=JobStatus.COMPLETED) for _ in job_overrides]
+        for _, config in runs:
+            build(config)  # what is wrong with a config is said here, not by every run
         with leased(self.sweep.folder / "register", wait=600, what=self.sweep.id, told=log.debug):
-            records = [self._register(list(words)) for words in job_overrides]
+            records = [self._register(own, config) for own, config in runs]
         start(self.sweep, records, self.start, self.launch_as)
         pairs = zip(records, job_overrides, strict=True)
         return [_returned(record, words, self.strict) for record, words in pairs]
@@ -71,13 +73,11 @@ class Elements:
         """What of a run's overrides is not the same in all of them."""
         return [word for word in words if key(word) in self.swept]
 
-    def _register(self, words: list[str]) -> Record:
+    def _register(self, own: list[str], config: dict[str, Any]) -> Record:
         """The record of a run: the one it had before, or a new one."""
-        own = self.own(words)
         known = self.sweep.records()
         record = next((one for one in known if one.member["overrides"] == own), None)
         record = record or self.sweep.record(len(known))
-        config = self.compose(words)
         config["sweep"] = {
             "name": self.sweep.facts["name"],
             "id": self.sweep.id,
