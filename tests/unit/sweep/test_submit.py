@@ -5,6 +5,7 @@ import time
 import pytest
 
 from trivet.cli import compose
+from trivet.cli.sweep import run as cli
 from trivet.core.errors import ConfigError
 from trivet.core.files import read_json, write_json
 from trivet.sweep import submit as submitting
@@ -101,6 +102,26 @@ def test_what_cannot_be_a_sweep_is_refused_before_anything_runs(tmp_path, begun,
     with pytest.raises(ConfigError, match=said):
         sweep(tmp_path, *HEADS, *words)
     assert begun[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("+ledgr=x", "ledgr: unknown key"), ("stages.pretrain.optim.lr=1e-3,fast", "lr: .*fast")],
+)
+def test_a_config_that_cannot_be_run_is_said_before_any_run_begins(tmp_path, begun, word, said):
+    with pytest.raises(ConfigError, match=said):
+        sweep(tmp_path, "+exp=tiny", "machine=local", "seed=1,2", word)
+    assert begun[1:] == [] and not list(tmp_path.glob("sweeps/*/0000"))
+
+
+@pytest.mark.parametrize(
+    "words", [["status", "NAME", "--out", "O"], ["status", "--out", "O", "NAME"]]
+)
+def test_flags_may_stand_on_either_side_of_a_sweeps_name(tmp_path, begun, capsys, words):
+    made = sweep(tmp_path, *HEADS, "seed=1").sweep
+    values = {"NAME": made.id, "O": str(tmp_path)}
+    assert cli([values.get(word, word) for word in words]) == 0
+    assert "4 finished" in capsys.readouterr().out
 
 
 def test_a_launcher_that_is_not_installed_is_one_line(tmp_path):
