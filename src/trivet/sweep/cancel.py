@@ -22,6 +22,8 @@ def cancel(sweep: Sweep) -> list[str]:
     if shutil.which("scancel") is not None:
         asked = ["scancel", "--name", sweep.id, "--state", "PENDING"]
         subprocess.run(asked, capture_output=True)
+    if not left:
+        return [f"{sweep.id}: nothing of it is at work or waits"]
     return [
         f"{sweep.id}: {len(left) - len(waiting)} runs are asked to save and end, "
         f"{len(waiting)} will not begin; trivet sweep retry {sweep.id} takes them up again"

@@ -79,7 +79,7 @@ def test_runs_may_be_packed_side_by_side(sweep):
 
 def test_a_signal_saves_the_run_keeps_the_others_queued_and_goes_to_who_listened(sweep):
     made, codes = sweep
-    wait = "import signal, sys, time\nsignal.signal(signal.SIGUSR2, lambda *_: sys.exit(140))\n"
+    wait = "import os, signal, sys, time\nsignal.signal(signal.SIGUSR2, lambda *_: os._exit(140))\n"
     codes |= dict.fromkeys(range(3), wait + "open(sys.argv[1] + '.up', 'w')\ntime.sleep(60)")
     heard = []
     before = signal.signal(signal.SIGUSR2, lambda number, _: heard.append(number))
