@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trivet.core.errors import ConfigError
 
-BLOCK = 1 << 22  # scores held at a time
+ROWS = 256  # queries scored at a time: their scores take the memory of the documents' vectors
 
 
 @dataclass
@@ -76,10 +76,9 @@ class _Streamed(torch.autograd.Function):
         to_queries, to_documents = torch.zeros_like(queries), torch.zeros_like(documents)
         count = len(queries)
         total = queries.new_zeros(())
-        step = max(1, BLOCK // max(1, len(documents)))
         with torch.autocast(queries.device.type, enabled=False):
-            for start in range(0, count, step):
-                block = slice(start, min(start + step, count))
+            for start in range(0, count, ROWS):
+                block = slice(start, min(start + ROWS, count))
                 own = positives[block][:, None]  # (b, 1)
                 scores = queries[block] @ documents.T / temperature  # (b, N)
                 right = scores.gather(1, own)  # (b, 1)

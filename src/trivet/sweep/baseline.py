@@ -20,3 +20,8 @@ def check_baseline(baseline: dict[str, Any] | None, params: dict[str, str]) -> N
         if value not in [level([word])[name] for word in words]:
             fix = f"Choose one of {params[name]}"
             raise ConfigError(f"{value} is not a level", where=f"baseline.{name}", fix=fix)
+
+
+def is_baseline(found: dict[str, Any], baseline: dict[str, Any] | None) -> bool:
+    """Whether a level is what the others are set against, whatever else it sets."""
+    return bool(baseline) and all(found.get(name) == one for name, one in baseline.items())

@@ -8,6 +8,7 @@ submitit hears that the time is up and puts the job back into the queue.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,6 +97,18 @@ def _begin(element: _Element, record: Record) -> None:
     if record.status().state in ENDED:  # while we waited
         held.close()
         return
+    try:
+        process = _process(element, record)
+    except (TrivetError, OSError) as error:  # a damaged config, a folder that is gone
+        now = time.time()
+        record.write(Status("failed", f"cannot be begun: {error}", began=now, ended=now))
+        held.close()
+        return
+    element.started.append(_Started(record, record.start(), process, held))
+
+
+def _process(element: _Element, record: Record) -> subprocess.Popen[bytes]:
+    """The run's first process; it starts the other ranks, where there are any."""
     command = [sys.executable, "-m", "trivet.cli.worker", str(record.config)]
     cpus = max(1, (os.cpu_count() or 1) // element.side_by_side)
     environment = {"OMP_NUM_THREADS": str(cpus), **os.environ}
@@ -105,7 +118,7 @@ def _begin(element: _Element, record: Record) -> None:
         alone = {"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1", "MASTER_ADDR": "127.0.0.1"}
         environment |= alone | {"MASTER_PORT": str(free_port())}
     with record.log.open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -113,7 +126,6 @@ def _begin(element: _Element, record: Record) -> None:
             cwd=element.sweep.facts["cwd"],
             start_new_session=True,
         )
-    element.started.append(_Started(record, record.start(), process, held))
 
 
 def _end(element: _Element, one: _Started) -> None:
@@ -204,10 +216,15 @@ def _listening(element: _Element) -> Generator[None]:
             signal.signal(sign, handler)
 
 
+def quoted(value: object) -> str:
+    """A value as Hydra's words take it, whatever is in it."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", str(value)) + "'"
+
+
 def spread(launch: Launch, numbers: list[int], folder: Path) -> list[list[str]]:
     """What each element is told, as Hydra's words."""
     return [
-        [f"folder='{folder}'", f"runs={str(part).replace(' ', '')}", f"at_once={side}"]
+        [f"folder={quoted(folder)}", f"runs={str(part).replace(' ', '')}", f"at_once={side}"]
         for part in launch.elements(numbers)
         for side in [launch.side_by_side]
     ]

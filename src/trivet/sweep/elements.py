@@ -8,20 +8,20 @@ has not lost the others.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
-from trivet.core.errors import TrivetError
-from trivet.core.files import write_json
+from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.files import read_json, write_json
 from trivet.core.launching import Launch
 from trivet.core.lease import leased
 from trivet.core.schema import build
@@ -31,6 +31,7 @@ from trivet.sweep.record import ENDED, Record, Sweep
 log = logging.getLogger("trivet")
 Start = Callable[[list[list[str]]], None]
 _SETTLED = ("finished", "stopped")  # nothing is left to do
+_ELSEWHERE = ("machine", "tracker", "out", "cache", "resume", "sweep")  # how it is run, not what
 
 
 @dataclass
@@ -65,19 +66,38 @@ class Elements:
             build(config)  # what is wrong with a config is said here, not by every run
         with leased(self.sweep.folder / "register", wait=600, what=self.sweep.id, told=log.debug):
             records = [self._register(own, config) for own, config in runs]
-        start(self.sweep, records, self.start, self.launch_as)
+        start(self.sweep, list(dict.fromkeys(records)), self.start, self.launch_as)
         pairs = zip(records, job_overrides, strict=True)
         return [_returned(record, words, self.strict) for record, words in pairs]
+
+    def check(self) -> None:
+        """Refuse a sweep of nothing; to be asked when the sweeper has ended."""
+        if not self.planned and not self.sweep.records():
+            fix = "Give each swept key a value"
+            raise ConfigError("the grid is empty", where=", ".join(sorted(self.swept)), fix=fix)
 
     def own(self, words: Sequence[str]) -> list[str]:
         """What of a run's overrides is not the same in all of them."""
         return [word for word in words if key(word) in self.swept]
 
     def _register(self, own: list[str], config: dict[str, Any]) -> Record:
-        """The record of a run: the one it had before, or a new one."""
+        """The record of a run: the one it had before, or a new one.
+
+        One that was finished on another config, because a file it is made of was edited, begins
+        anew: its result and its state are not this config's.
+        """
         known = self.sweep.records()
         record = next((one for one in known if one.member["overrides"] == own), None)
-        record = record or self.sweep.record(len(known))
+        if record is None:
+            taken = {one.number for one in known}
+            record = self.sweep.record(next(n for n in count() if n not in taken))
+        elif _decisive(read_json(record.config)) != _decisive(config):
+            if record.held():
+                fix = f"Wait for it to end, or trivet sweep cancel {self.sweep.id}"
+                what = "is at work on another config than this"
+                raise TrivetError(what, where=f"run {record.folder.name}", fix=fix)
+            log.info("run %s: its config has changed: it begins anew", record.folder.name)
+            record.forget()
         config["sweep"] = {
             "name": self.sweep.facts["name"],
             "id": self.sweep.id,
@@ -88,7 +108,8 @@ class Elements:
             "baseline": config.get("baseline"),
         }
         record.folder.mkdir(exist_ok=True)
-        write_json(record.config, config, ordered=False)
+        if not record.held():
+            write_json(record.config, config, ordered=False)
         return record
 
 
@@ -105,7 +126,8 @@ def start(sweep: Sweep, records: list[Record], begin: Start, launch: Launch) -> 
     if left:
         words = spread(launch, [one.number for one in left], sweep.folder)
         try:
-            begin(words)
+            with sweep.attended():
+                begin(words)
         except TrivetError:
             raise
         except Exception as error:  # the launcher lost an element: the others may go on
@@ -117,11 +139,12 @@ def start(sweep: Sweep, records: list[Record], begin: Start, launch: Launch) -> 
 
 def _queued(sweep: Sweep, record: Record) -> bool:
     """Whether Slurm still has an element that is to do it; other launchers keep no queue."""
-    if record.status().state in ENDED or shutil.which("squeue") is None:
-        return False
-    asked = ["squeue", "--noheader", "--name", sweep.id, "--format", "%i"]
-    found = subprocess.run(asked, capture_output=True, text=True)
-    return found.returncode == 0 and bool(found.stdout.strip())
+    return record.status().state not in ENDED and bool(sweep.in_slurms_queue())
+
+
+def _decisive(config: dict[str, Any]) -> str:
+    """What of a config decides its result, as it is written."""
+    return json.dumps({key: value for key, value in config.items() if key not in _ELSEWHERE})
 
 
 def _returned(record: Record, words: Sequence[str], strict: bool) -> JobReturn:

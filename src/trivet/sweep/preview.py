@@ -9,6 +9,7 @@ from trivet.core.launching import Launch
 from trivet.core.schema import build
 from trivet.stages.estimate import known_seconds
 from trivet.stages.plan import Step, Train, plan
+from trivet.sweep.baseline import is_baseline
 from trivet.sweep.elements import Elements, level
 
 
@@ -21,7 +22,7 @@ def preview(elements: Elements) -> list[str]:
     for number, (words, config) in enumerate(elements.planned):
         train = build(config)
         steps = plan(train, unreachable=True)
-        base = " (baseline)" if _is_baseline(words, config) else ""
+        base = " (baseline)" if is_baseline(level(words), config.get("baseline")) else ""
         out.append(f"{number:04d}  {' '.join(words)}{base}")
         for step in steps:
             shared = " (made by an earlier run)" if step.key in made else ""
@@ -44,11 +45,6 @@ def preview(elements: Elements) -> list[str]:
         _cost(made),
     ]
     return out + (_header(elements, launch, len(parts)) if _by_slurm(launch) else [])
-
-
-def _is_baseline(words: list[str], config: dict[str, Any]) -> bool:
-    own = {name: value for name, value in level(words).items() if name != "seed"}
-    return bool(config.get("baseline")) and own == config["baseline"]
 
 
 def _cost(made: dict[str, tuple[Train, Step]]) -> str:

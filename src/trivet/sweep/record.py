@@ -8,12 +8,16 @@ sees the folder, reads the same.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import subprocess
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from trivet.core.errors import TrivetError, nearest
 from trivet.core.files import read_json, write_json
@@ -74,15 +78,19 @@ class Record:
         status = Status(**read_json(path)) if path.is_file() else Status()
         if status.state == "running" and not self.held():
             status.state, status.reason = "lost", "its process is gone"
+            holder = current(self.folder / "claim")
+            status.ended = holder.touched if holder else status.began
         return status
+
+    def forget(self) -> None:
+        """Leave nothing of what came of it."""
+        for name in ("state.json", "result.json", "where.json"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def held(self) -> bool:
         """Whether a living process is at work on it, here or elsewhere."""
         holder = current(self.folder / "claim")
-        return holder is not None and not (holder.free or holder.dead or self._silent(holder))
-
-    def _silent(self, holder: Holder) -> bool:
-        return time.time() - holder.touched > 2 * PATIENCE
+        return holder is not None and living(holder)
 
     def claim(self) -> AbstractContextManager[None]:
         """Be the only one at work on it; waits no longer than the dead need to be known as such."""
@@ -134,6 +142,39 @@ class Sweep:
         """A run's folder, there or not."""
         return Record(self.folder / f"{number:04d}")
 
+    @contextmanager
+    def attended(self) -> Generator[None]:
+        """Within the block this process is at hand to begin what is queued."""
+        path = self.folder / f"submitter-{uuid4().hex[:8]}"
+        try:
+            with leased(path, what=self.id):
+                yield
+        finally:
+            for file in self.folder.glob(f"{path.name}.*.lock"):
+                file.unlink(missing_ok=True)
+
+    def awaited(self) -> bool:
+        """Whether anyone is at hand to begin what is queued, as far as can be seen from here."""
+        submitters = {path.name.partition(".")[0] for path in self.folder.glob("submitter-*.lock")}
+        holders = [current(self.folder / name) for name in submitters]
+        if any(holder and living(holder) for holder in holders):
+            return True
+        if any(record.held() for record in self.records()):
+            return True
+        return self.in_slurms_queue() is not False if self._by_slurm() else False
+
+    def _by_slurm(self) -> bool:
+        launch = self.facts.get("machine", {}).get("launch") or {}
+        return launch.get("launcher") == "submitit_slurm"
+
+    def in_slurms_queue(self) -> bool | None:
+        """Whether Slurm has an element of it, waiting or at work; None where nobody can say."""
+        if shutil.which("squeue") is None:
+            return None
+        asked = ["squeue", "--noheader", "--name", self.id, "--format", "%i"]
+        found = subprocess.run(asked, capture_output=True, text=True)
+        return bool(found.stdout.strip()) if found.returncode == 0 else None
+
     def cancel(self) -> None:
         """Ask all that are at work to stop, and all that are queued not to begin."""
         (self.folder / "cancel").touch()
@@ -142,6 +183,12 @@ class Sweep:
     def cancelled(self) -> bool:
         """Whether that was asked."""
         return (self.folder / "cancel").exists()
+
+
+def living(holder: Holder) -> bool:
+    """Whether a lease is held by a process that lives, as far as can be seen from here."""
+    silent = time.time() - holder.touched > 2 * PATIENCE
+    return not (holder.free or holder.dead or silent)
 
 
 def find(root: Path, name: str) -> Sweep:

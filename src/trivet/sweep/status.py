@@ -10,6 +10,7 @@ from typing import Any
 
 from trivet.core.errors import TrivetError
 from trivet.core.files import read_json
+from trivet.sweep.baseline import is_baseline
 from trivet.sweep.record import Record, Status, Sweep
 
 
@@ -17,12 +18,13 @@ def table(sweep: Sweep) -> list[str]:
     """One line a run: number, state, how far, the last metric, what it overrides, why it ended."""
     rows: list[list[str]] = []
     counts: Counter[str] = Counter()
+    awaited = sweep.awaited()
     for record in sweep.records():
-        status = record.status()
+        status = _seen(record, awaited)
         counts[status.state] += 1
         member, (far, metric) = record.member, progress(record)
         overrides = " ".join(member["overrides"])
-        base = " (baseline)" if member["baseline"] and member["level"] == member["baseline"] else ""
+        base = " (baseline)" if is_baseline(member["level"], member["baseline"]) else ""
         rows.append(
             [record.folder.name, status.state, far, metric, _seconds(status), overrides + base]
         )
@@ -38,10 +40,19 @@ def listed(root: Path) -> list[str]:
     out: list[str] = []
     for path in sorted(root.glob("*/sweep.json")):
         sweep = Sweep.open(path.parent)
-        counts = Counter(record.status().state for record in sweep.records())
+        awaited = sweep.awaited()
+        counts = Counter(_seen(record, awaited).state for record in sweep.records())
         said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         out.append(f"{sweep.id}: {said or 'no runs'}")
     return out or [f"no sweeps in {root}"]
+
+
+def _seen(record: Record, awaited: bool) -> Status:
+    """A run's state; what is queued and waits for nobody is lost."""
+    status = record.status()
+    if status.state == "queued" and not awaited:
+        status.state, status.reason = "lost", status.reason or "nobody is left to begin it"
+    return status
 
 
 def progress(record: Record) -> tuple[str, str]:
@@ -76,7 +87,7 @@ def _last(path: Path) -> dict[str, Any]:
 def _seconds(status: Status) -> str:
     if status.began is None:
         return ""
-    seconds = (status.ended or time.time()) - status.began
+    seconds = max(0.0, (status.ended or time.time()) - status.began)
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
 
 

@@ -7,6 +7,7 @@ chosen in `machine/`; between it and the sweeper stand `Elements`, which know wh
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from trivet.core.launching import Launch
 from trivet.core.places import config_folder
 from trivet.core.schema import build
 from trivet.sweep.baseline import check_baseline
-from trivet.sweep.element import work
+from trivet.sweep.element import quoted, work
 from trivet.sweep.elements import Elements, key
 from trivet.sweep.record import Sweep
 
@@ -96,8 +97,15 @@ def submit(asked: Asked, container: Container) -> Elements:
             for batch in batches:
                 inner.validate_batch_is_legal(batch)
                 elements.launch(batch, 0)
-        else:
+            elements.check()
+            return elements
+        try:
             sweeper.sweep(arguments=list(config.hydra.overrides.task))
+            elements.check()
+        except BaseException:
+            if not sweep.records():  # refused: nothing of it is to be found later
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         return elements
 
 
@@ -118,7 +126,7 @@ def launcher(launch: Launch, sweep: Sweep) -> Callable[[list[list[str]]], None]:
 
 def _element(launch: Launch, sweep: Sweep) -> DictConfig:
     """The config of an element, with the launcher that `machine` names and what it is told."""
-    words = [f"hydra/launcher={launch.launcher}", f"hydra.sweep.dir='{sweep.folder}/launcher'"]
+    words = [f"hydra/launcher={launch.launcher}", f"hydra.sweep.dir={quoted(f'{sweep.folder}/launcher')}"]
     with _hydra("element") as hydra:
         try:
             config = hydra.compose_config("element", words, run_mode=RunMode.MULTIRUN)
@@ -126,17 +134,15 @@ def _element(launch: Launch, sweep: Sweep) -> DictConfig:
             fix = f"pip install 'trivet[{_EXTRA.get(launch.launcher, 'cluster')}]'"
             what = f"needs a package that is not here: Hydra's launcher {launch.launcher}"
             raise ConfigError(what, where="machine.launch.launcher", fix=fix) from None
+    options: DictConfig = config.hydra.launcher
+    found = [str(name) for name in options if name != "_target_"]
+    for wrong in (name for name in launch.options if name not in found):
+        where, fix = f"machine.launch.options.{wrong}", nearest(wrong, found)
+        raise ConfigError(f"no option of {launch.launcher}", where=where, fix=fix)
     try:
-        options: DictConfig = config.hydra.launcher
         with open_dict(options):  # its own fields stay typed
             options.merge_with(launch.settings(sweep.id))
     except OmegaConfBaseException as error:
-        found = [str(name) for name in config.hydra.launcher if name != "_target_"]
-        wrong = [name for name in launch.options if name not in found]
-        if wrong:
-            fix = nearest(wrong[0], found)
-            where = f"machine.launch.options.{wrong[0]}"
-            raise ConfigError(f"no option of {launch.launcher}", where=where, fix=fix) from None
         raise ConfigError(str(error).splitlines()[0], where="machine.launch.options") from None
     return config
 

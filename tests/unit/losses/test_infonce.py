@@ -10,7 +10,7 @@ from trivet.losses.infonce import infonce
 @pytest.fixture(params=[1, 4, 1 << 22], autouse=True)
 def block(request, monkeypatch):
     """A query at a time, a few, or all at once."""
-    monkeypatch.setattr(module, "BLOCK", request.param * 7)
+    monkeypatch.setattr(module, "ROWS", request.param)
 
 
 def places(mask):

@@ -9,11 +9,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from trivet.core.files import write_json
 from trivet.core.launching import Launch
 from trivet.sweep import element
-from trivet.sweep.element import last_words, spread, why, work
+from trivet.sweep.element import last_words, quoted, spread, why, work
 from trivet.sweep.record import Sweep
 
 
@@ -145,3 +146,28 @@ def test_elements_hold_as_many_runs_as_they_are_told():
         ["runs=[4,5]", "at_once=2"],
         ["runs=[6]", "at_once=2"],
     ]
+
+
+def test_a_run_that_cannot_be_begun_fails_by_name_and_the_others_go_on(sweep):
+    made, codes = sweep
+    codes |= dict.fromkeys(range(3), "pass")
+    made.record(1).config.write_text("{")
+    work(told(made))
+    states = [made.record(number).status() for number in range(3)]
+    assert [one.state for one in states] == ["finished", "failed", "finished"]
+    assert "not a JSON file" in states[1].reason and not made.record(1).held()
+
+
+def test_all_runs_of_a_folder_that_is_gone_fail(sweep, tmp_path):
+    made, codes = sweep
+    codes |= dict.fromkeys(range(3), "pass")
+    made.facts["cwd"] = str(tmp_path / "gone")
+    write_json(made.folder / "sweep.json", made.facts)
+    work(told(made))
+    assert all("gone" in made.record(number).status().reason for number in range(3))
+
+
+@pytest.mark.parametrize("path", ["/a/b", "/it's", "/a, [x] #1", "/b\\'c", "/ü=(1)"])
+def test_any_path_goes_through_hydras_words(path):
+    parsed = OverridesParser.create().parse_override(f"folder={quoted(path)}")
+    assert parsed.value() == path

@@ -1,12 +1,13 @@
 """A sweep from words to records, with a launcher that only writes what runs would."""
 
+import shutil
 import time
 
 import pytest
 
 from trivet.cli import compose
 from trivet.cli.sweep import run as cli
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.files import read_json, write_json
 from trivet.sweep import submit as submitting
 from trivet.sweep.record import Status, Sweep
@@ -37,7 +38,7 @@ def begun(monkeypatch):
 
     monkeypatch.setattr(submitting, "launcher", launcher)
     monkeypatch.setattr("trivet.sweep.retry.launcher", launcher)
-    monkeypatch.setattr("trivet.sweep.elements.shutil.which", lambda name: None)
+    monkeypatch.setattr("trivet.sweep.record.shutil.which", lambda name: None)
     given.append(failing)
     return given
 
@@ -140,3 +141,74 @@ def test_a_run_whose_process_is_gone_is_lost_and_one_at_work_is_left_alone(tmp_p
     with working.claim():
         working.write(Status("running", attempt=1, began=time.time()))
         assert working.status().state == "running" and working.held()
+
+
+def test_a_run_whose_config_was_edited_begins_anew_and_its_result_is_forgotten(tmp_path, begun):
+    first = sweep(tmp_path, *HEADS, "seed=1").sweep
+    record = first.record(1)
+    config = read_json(record.config)
+    config["stages"]["pretrain"]["optim"]["lr"] = 0.125
+    write_json(record.config, config, ordered=False)
+    begun[0].add(1)  # it fails: of the finished run nothing may be left
+    sweep(tmp_path, *HEADS, "seed=1")
+    assert begun[1:] == [0, 1, 2, 3, 1] and record.status().state == "failed"
+    assert read_json(record.config)["stages"]["pretrain"]["optim"]["lr"] == 5e-4
+    with record.claim():
+        write_json(record.config, config, ordered=False)
+        with pytest.raises(TrivetError, match=r"0001: is at work on another config.*cancel"):
+            sweep(tmp_path, *HEADS, "seed=1")
+        assert read_json(record.config) == config
+
+
+def test_where_a_run_runs_may_change_without_beginning_it_anew(tmp_path, begun):
+    sweep(tmp_path, *HEADS, "seed=1")
+    sweep(tmp_path, *HEADS, "seed=1", "++machine.threads=1", "cache=elsewhere")
+    assert begun[1:] == [0, 1, 2, 3]
+
+
+def test_a_run_whose_folder_was_deleted_gets_a_number_that_is_free(tmp_path, begun):
+    first = sweep(tmp_path, *HEADS, "seed=1").sweep
+    shutil.rmtree(first.record(1).folder)
+    again = sweep(tmp_path, *HEADS, "seed=1").sweep
+    heads = [one.member["level"]["head@stages.colbert.head"] for one in again.records()]
+    assert begun[1:] == [0, 1, 2, 3, 1] and len(set(heads)) == 4
+
+
+def test_a_run_that_a_grid_holds_twice_runs_once(tmp_path, begun):
+    made = sweep(tmp_path, "+exp=tiny", "machine=local", "seed=1,2,1").sweep
+    assert begun[1:] == [0, 1] and len(made.records()) == 2
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_grid_without_a_run_is_refused(tmp_path, begun, preview):
+    with pytest.raises(ConfigError, match="seed: the grid is empty"):
+        sweep(tmp_path, "+exp=tiny", "machine=local", "seed=range(0)", preview=preview)
+    assert listed(tmp_path / "sweeps") == [f"no sweeps in {tmp_path / 'sweeps'}"]
+
+
+def test_a_refused_sweep_leaves_no_folder(tmp_path, begun):
+    with pytest.raises(ConfigError, match="ledgr"):
+        sweep(tmp_path, *HEADS, "seed=1", "+ledgr=x")
+    assert listed(tmp_path / "sweeps") == [f"no sweeps in {tmp_path / 'sweeps'}"]
+
+
+def test_what_is_queued_is_lost_when_nobody_is_left_to_begin_it(tmp_path, begun):
+    made = sweep(tmp_path, *HEADS, "seed=1").sweep
+    made.records()[0].write(Status("queued"))
+    with made.attended():
+        assert "1 queued" in table(made)[0]
+    assert "1 lost" in table(made)[0] and "nobody is left" in "\n".join(table(made))
+    assert listed(tmp_path / "sweeps") == [f"{made.id}: 3 finished, 1 lost"]
+    with made.records()[1].claim():  # its element may have more to do
+        assert "1 queued" in table(made)[0]
+
+
+def test_an_option_that_a_launcher_lacks_is_said_before_anything_begins(tmp_path):
+    with pytest.raises(ConfigError, match=r"options.partition: no option of basic"):
+        sweep(tmp_path, *HEADS, "++machine.launch.options.partition=gpu")
+    assert not list(tmp_path.glob("sweeps/*/0000"))
+
+
+def test_each_level_of_a_key_beside_the_ablations_own_has_its_baseline(tmp_path, begun):
+    made = sweep(tmp_path, *HEADS, "seed=1", "stages.pretrain.optim.lr=1e-3,1e-4").sweep
+    assert sum("(baseline)" in line for line in table(made)) == 2
