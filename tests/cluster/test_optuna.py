@@ -46,3 +46,6 @@ def test_optuna_asks_for_runs_and_is_told_their_objectives(state, tmp_path, monk
     assert len(rates) == 6 and len(batches) == 3 and all(1e-4 <= rate <= 1e-2 for rate in rates)
     text = (made.folder / "optimization_results.yaml").read_text()
     assert f"best_value: {min(rates)}" in text
+    again = submit(Asked(words, "the command", False), compose.container).sweep
+    assert again.id == made.id and len(again.records()) == 6
+    assert len(batches) == 3  # all of them are in the store

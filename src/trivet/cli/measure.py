@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from trivet.bench.average import shares
 from trivet.core import ranks
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError
-from trivet.core.files import read_json, write_json
+from trivet.core.errors import ConfigError, nearest
+from trivet.core.files import write_json
 from trivet.core.member import Member
 from trivet.stages.plan import Train
 
@@ -49,6 +50,8 @@ def _measured(
     if "--retriever" not in argv:
         kind = str(artifact.manifest["config"]["_target_"]).rpartition(".")[2]
         argv += ["--retriever", _RETRIEVERS.get(kind, "dense")]
+    if not any(word.partition("=")[0] == "--label" for word in argv):
+        argv += ["--label", config["name"]]  # the levels' names come from the sweep
     for name in ("device", "threads", "encode_tokens", "remote"):
         if config["machine"].get(name) is not None:
             argv.append(f"++machine.{name}={config['machine'][name]}")
@@ -79,25 +82,20 @@ def _objective(
     """The last value of a metric of the training log, or the mean of one of the bench."""
     name = train.objective
     if name == "loss" or name.startswith("dev/"):
-        return _last_logged(train, name)
+        return _last_logged(artifact, name)
     if not metrics:
         return None
     values = [found.get(name or next(iter(found))) for found in metrics.values()]
     if None in values:
         fix = f"There is: {', '.join(next(iter(metrics.values())))}, loss, dev/…"
         raise ConfigError(f"{name} is not measured", where="objective", fix=fix)
-    return float(sum(values) / len(values))
+    parts = shares(list(metrics))  # as `trivet eval` takes the average
+    return float(sum(parts[task] * value for task, value in zip(metrics, values, strict=True)))
 
 
-def _last_logged(train: Train, name: str) -> float:
-    import json
-
-    assert train.sweep is not None
-    where = Path(train.sweep.folder) / f"{train.sweep.number:04d}" / "where.json"
-    stage = train.until or list(train.stages)[-1]
-    path = Path(read_json(where)["run"]) / stage / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = [row[name] for row in map(json.loads, lines) if name in row]
-    if not found:
-        raise ConfigError(f"{name} was not logged", where="objective", fix="See metrics.jsonl")
-    return float(found[-1])
+def _last_logged(artifact: Artifact, name: str) -> float:
+    found = (artifact.manifest.get("training") or {}).get("last") or {}
+    if name not in found:
+        fix = nearest(name, found)
+        raise ConfigError(f"{name} was not logged", where="objective", fix=fix)
+    return float(found[name])

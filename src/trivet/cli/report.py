@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+_LEDGER = "results/ledger.jsonl"
 FORMATS = ["markdown", "latex", "csv"]
 
 
@@ -20,9 +21,10 @@ def run(argv: list[str]) -> int:
     from trivet.report.ledger_table import across_tasks, by_task, of_bench
     from trivet.report.render import RENDERERS
 
-    rows = distinct(Ledger(Path(flags.ledger)).read())
+    ledger = ledger_of(flags.ledger)
+    rows = distinct(Ledger(ledger).read())
     if not rows:
-        raise TrivetError("no rows", where=flags.ledger, fix="trivet eval adds some")
+        raise TrivetError("no rows", where=str(ledger), fix="trivet eval adds some")
     if flags.wide and flags.share_of:
         raise ConfigError("not with --wide", where="--share-of")
     rows = of_bench(rows, flags.bench)
@@ -53,14 +55,24 @@ def _site(flags: argparse.Namespace) -> int:
         if getattr(flags, name) is not None:
             raise ConfigError("not with --site", where=f"--{name.replace('_', '-')}")
     pages = read_pages(Path(flags.pages) if flags.pages else None)
-    held = hold(Path(flags.ledger), outputs(flags.runs))
+    held = hold(ledger_of(flags.ledger), outputs(flags.runs))
     if not held.rows and not held.runs:
         fix = "trivet eval adds some; --runs names the folder of runs"
-        raise TrivetError("no rows and no runs", where=flags.ledger, fix=fix)
+        raise TrivetError("no rows and no runs", where=str(held.ledger), fix=fix)
     out = Path(flags.site).expanduser()
     write(out, held, pages, findings(held, pages, flags.rounds))
     print(out / "index.html")
     return 0
+
+
+def ledger_of(given: str | None) -> Path:
+    """The ledger that is named, which must be there; else the usual one, there or not."""
+    from trivet.core.errors import ConfigError
+
+    path = Path(given or _LEDGER).expanduser()
+    if given and not path.is_file():
+        raise ConfigError("no ledger", where=f"--ledger {given}", fix="trivet eval writes one")
+    return path
 
 
 def outputs(given: list[str] | None) -> list[Path]:
@@ -81,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the rows of a ledger side by side, or write all of "
         "it as a site: leaderboards, ablations, stages, curves, and how each row was made.",
     )
-    parser.add_argument("--ledger", default="results/ledger.jsonl", help="the ledger's file")
+    parser.add_argument("--ledger", help=f"the ledger's file (default {_LEDGER})")
     parser.add_argument("--bench", help="only the rows of this bench")
     parser.add_argument("--metrics", default="ndcg@10,recall@10,recall@100", help="comma-separated")
     parser.add_argument(

@@ -112,6 +112,14 @@ class Work:
             stream.write(json.dumps({"step": step, **metrics}, sort_keys=True) + "\n")
         self.run.tracker.log({f"{self.stage}/{k}": v for k, v in metrics.items()}, step)
 
+    def last(self) -> dict[str, float]:
+        """The last value of every metric; empty on a rank that keeps no log."""
+        if not (ranks.first() and self.metrics.is_file()):
+            return {}
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        found = {name: value for line in lines for name, value in json.loads(line).items()}
+        return {name: value for name, value in found.items() if name not in ("step", "lr")}
+
     def forget_after(self, step: int) -> None:
         """Drop the lines of metrics and speed that a resumed run will log again."""
         for path in (self.metrics, self.metrics.with_stem("speed")):

@@ -249,4 +249,8 @@ def _method(samples: Sequence[_Sample], seed: int, rounds: int) -> list[str]:
         for name, count in seeds.items()
         if count > 1
     ]
+    if len(set(seeds.values())) > 1:
+        low, high = min(seeds.values()), max(seeds.values())
+        blind = ": with one, an interval knows nothing of how seeds differ" if low == 1 else ""
+        notes.append(f"rows have {low} to {high} seeds{blind}")
     return notes

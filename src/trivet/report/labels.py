@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from trivet.report.sweeps import told_apart
+
 Row = dict[str, Any]
 # found while measuring, or told by the key and the data: no settings
 _FOUND = {
@@ -30,9 +32,10 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
     """The rows, with the settings that tell them apart behind a label that several share.
 
     Only rows of one task are compared, so lengths and prompts that a bench gives are no difference.
-    Seeds share a label on purpose, and so do two measurements of one setting.
+    Seeds share a label on purpose, and so do two measurements of one setting. Levels of a sweep, and
+    sweeps, are told apart first.
     """
-    rows = list(rows)
+    rows = told_apart(list(rows))
     differing: dict[str, list[str]] = {}
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:

@@ -59,7 +59,8 @@ def submit(asked: Asked, container: Container) -> Elements:
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
         params = {str(k): str(v) for k, v in (config.hydra.sweeper.get("params") or {}).items()}
         swept = _swept(params, asked.words)
-        check_baseline(_plain(config.get("baseline")), params)
+        typed = {key(word): word.partition("=")[2] for word in asked.words}
+        check_baseline(_plain(config.get("baseline")), params | typed)
         folder = (
             Path(str(config.out)).expanduser().absolute() / "sweeps" / _id(config, asked, swept)
         )

@@ -137,6 +137,7 @@ class Steps(TrainerCallback):
         return {
             "steps": self.step,
             "dev": self.best,
+            "last": self.work.last(),
             "stopped_early": self.stopped_early,
             **self.trainer.meter.facts(),
         }

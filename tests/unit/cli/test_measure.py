@@ -1,6 +1,5 @@
 """What a run of a sweep leaves for whoever looks at the sweep."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from trivet.cli import measure
 from trivet.cli.measure import conclude
 from trivet.core.errors import ConfigError
-from trivet.core.files import read_json, write_json
+from trivet.core.files import read_json
 from trivet.core.member import Member
 
 ROWS = [{"id": "a", "task": "birds", "metrics": {"ndcg@10": 0.5, "recall@10": 0.9}},
@@ -18,12 +17,9 @@ ROWS = [{"id": "a", "task": "birds", "metrics": {"ndcg@10": 0.5, "recall@10": 0.
 @pytest.fixture
 def concluded(tmp_path, monkeypatch):
     """A function that ends the run with an objective, and reads what it left."""
-    folder, run = tmp_path / "sweep" / "0003", tmp_path / "run" / "colbert"
+    folder = tmp_path / "sweep" / "0003"
     folder.mkdir(parents=True)
-    run.mkdir(parents=True)
-    logged = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0, "dev/ndcg@10": 0.4}, {"step": 3}]
-    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, logged)))
-    write_json(folder / "where.json", {"run": str(run.parent)})
+    manifest = {"training": {"last": {"loss": 2.0, "dev/ndcg@10": 0.4}}}
     member = Member("m", "m-1", str(folder.parent), 3, {}, [])
     monkeypatch.setattr(measure, "_measured", lambda *_: ("/a/ledger.jsonl", ROWS))
 
@@ -31,7 +27,7 @@ def concluded(tmp_path, monkeypatch):
         train = SimpleNamespace(
             sweep=member, measure=words, objective=objective, until=None, stages={"colbert": None}
         )
-        conclude(train, SimpleNamespace(path=tmp_path / "model"), {})
+        conclude(train, SimpleNamespace(path=tmp_path / "model", manifest=manifest), {})
         return read_json(folder / "result.json")
 
     return end

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from importlib.util import find_spec
 
 import pytest
 
@@ -201,6 +202,14 @@ def test_what_is_queued_is_lost_when_nobody_is_left_to_begin_it(tmp_path, begun)
     assert listed(tmp_path / "sweeps") == [f"{made.id}: 3 finished, 1 lost"]
     with made.records()[1].claim():  # its element may have more to do
         assert "1 queued" in table(made)[0]
+
+
+def test_a_sweeper_that_is_not_installed_names_its_package(tmp_path):
+    if find_spec("optuna") is not None:
+        pytest.skip("it is installed")
+    with pytest.raises(Exception) as caught:
+        sweep(tmp_path, "+exp=tiny", "seed=1,2", "hydra/sweeper=optuna")
+    assert "pip install 'trivet[optuna]'" in str(compose.plainly(caught.value))
 
 
 def test_an_option_that_a_launcher_lacks_is_said_before_anything_begins(tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trivet.report.comparison import Comparison, Line, compare
 from trivet.report.selection import Choice
+from trivet.report.site.slugs import slugs
 
 Row = dict[str, Any]
 METRIC = "ndcg@10"
@@ -27,6 +28,7 @@ class Board:
     tables: list[Comparison]
     choices: list[Choice]
     left_out: list[str]  # labels without the metric
+    page: str = ""  # what its pages and files are called after
 
     @property
     def tasks(self) -> list[Comparison]:
@@ -55,7 +57,9 @@ def boards(
         having = [row for row in inside if metric in row["metrics"]]
         if having:
             out.append(_board(ledger, bench, metric, inside, having, rounds))
-    return sorted(out, key=lambda board: -len(board.choices))
+    out.sort(key=lambda board: -len(board.choices))
+    pages = slugs([board.bench for board in out])
+    return [replace(board, page=page) for board, page in zip(out, pages, strict=True)]
 
 
 def _board(

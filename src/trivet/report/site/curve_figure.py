@@ -8,7 +8,6 @@ import numpy as np
 
 from trivet.report.site.canvas import LINE, SERIES, Drawing, finish, new, plain, styled
 from trivet.report.site.curves import Curve, Curves
-from trivet.report.site.studies import slug
 
 
 def of_curves(curves: Curves, points: int) -> Drawing:
@@ -17,7 +16,7 @@ def of_curves(curves: Curves, points: int) -> Drawing:
     ordered = sorted(curves.curves, key=lambda curve: -curve.last if up else curve.last)
     coloured = ordered[: len(SERIES)]
     each = max(12, points // (len(ordered) + 2 * len(coloured)))  # a band is two lines
-    name = slug(f"curves-{curves.recipe}-{curves.stage}-{curves.metric}")
+    name = curves.page
     with styled(name):
         figure, grid = new(7.2, 3.4)
         axes = grid[0, 0]

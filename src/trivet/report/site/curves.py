@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trivet.report.site.held import RunFolder
 from trivet.report.site.made import Flat, flat
-from trivet.report.site.sweeps import short
+from trivet.report.site.slugs import slugs
+from trivet.report.sweeps import short
 
 # what changes no curve, or is said by the sweep's level
 _OFF = (
     *("seed", "out", "cache", "machine", "tracker", "debug", "resume", "force"),
     *("sweep", "measure", "objective", "hopeless"),
 )
+
+
+Line = tuple[list[int], list[float]]  # steps and values
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Curves:
     stage: str
     metric: str
     curves: list[Curve]
+    page: str = ""  # what its files are called
 
 
 def curves(runs: Sequence[RunFolder]) -> list[Curves]:
@@ -59,19 +65,21 @@ def curves(runs: Sequence[RunFolder]) -> list[Curves]:
         recipes.setdefault(f"{recipe}, {sweep['id']}" if sweep else recipe, []).append(run)
     out: list[Curves] = []
     for recipe, of_recipe in recipes.items():
-        names = _names(of_recipe)
-        found: dict[tuple[str, str], dict[str, list[tuple[RunFolder, Any]]]] = {}
-        for run, name in zip(of_recipe, names, strict=True):
+        found: dict[tuple[str, str], list[tuple[RunFolder, Line]]] = {}
+        for run in of_recipe:
             for stage, metric, line in _series(run):
-                of_figure = found.setdefault((stage, metric), {})
-                of_figure.setdefault(name, []).append((run, line))
-        for (stage, metric), by_name in sorted(found.items(), key=_order):
+                found.setdefault((stage, metric), []).append((run, line))
+        for (stage, metric), logged in sorted(found.items(), key=_order):
+            by_name: dict[str, list[tuple[RunFolder, Line]]] = {}
+            for name, one in zip(_names(of_recipe, logged, stage), logged, strict=True):
+                by_name.setdefault(name, []).append(one)
             lines = [
                 Curve(name, _state([run for run, _ in several]), [line for _, line in several])
                 for name, several in by_name.items()
             ]
             out.append(Curves(recipe, stage, metric, lines))
-    return out
+    pages = slugs([f"curves-{one.recipe}-{one.stage}-{one.metric}" for one in out])
+    return [replace(one, page=page) for one, page in zip(out, pages, strict=True)]
 
 
 def _order(item: tuple[tuple[str, str], Any]) -> tuple[str, bool, str]:
@@ -79,7 +87,7 @@ def _order(item: tuple[tuple[str, str], Any]) -> tuple[str, bool, str]:
     return stage, not metric.startswith("dev/"), metric
 
 
-def _series(run: RunFolder) -> Iterator[tuple[str, str, tuple[list[int], list[float]]]]:
+def _series(run: RunFolder) -> Iterator[tuple[str, str, Line]]:
     for stage, lines in run.stages.items():
         for metric in dict.fromkeys(name for line in lines for name in line):
             if metric in ("step", "lr"):
@@ -95,11 +103,18 @@ def _state(runs: Sequence[RunFolder]) -> str:
     return states.pop() if len(states) == 1 else ", ".join(sorted(states))
 
 
-def _names(runs: Sequence[RunFolder]) -> list[str]:
-    """What of its config tells a run from the others of its recipe, the seed apart."""
+def _names(
+    runs: Sequence[RunFolder], logged: Sequence[tuple[RunFolder, Line]], stage: str
+) -> list[str]:
+    """What tells those who logged a stage from the others of the recipe, the seed apart.
+
+    What a later stage is told makes no difference to this one, which several runs may share.
+    """
     if all(run.config.get("sweep") for run in runs):
-        return short([run.config["sweep"]["level"] for run in runs])
-    configs = [_config(run) for run in runs]
+        levels = [_until(stage, run, run.config["sweep"]["level"]) for run in runs]
+        names = dict(zip((id(run) for run in runs), short(levels), strict=True))
+        return [names[id(run)] for run, _ in logged]
+    configs = [_until(stage, run, _config(run)) for run, _ in logged]
     keys = list(dict.fromkeys(key for config in configs for key in config))
     differing = [
         key for key in keys if len({json.dumps(config.get(key)) for config in configs}) > 1
@@ -109,6 +124,14 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
         told = [f"{_short(key, differing)}={config[key]}" for key in differing if key in config]
         out.append(", ".join(told[:4]) + (f" and {len(told) - 4} more" if told[4:] else ""))
     return [name or "as it is" for name in out]
+
+
+def _until(stage: str, run: RunFolder, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, less those of stages after this one."""
+    stages = list(run.config.get("stages") or {})
+    later = stages[stages.index(stage) + 1 :] if stage in stages else []
+    pattern = re.compile(rf"(^|.*@)stages\.({'|'.join(map(re.escape, later))})(\..*)?$")
+    return {key: value for key, value in settings.items() if not (later and pattern.match(key))}
 
 
 def _config(run: RunFolder) -> Flat:

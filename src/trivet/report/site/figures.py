@@ -33,7 +33,7 @@ def of_board(board: Board) -> Drawing | None:
     if not board.tables[-1].lines:
         return None
     lines = sorted(board.tables[-1].lines, key=lambda line: line.mean)[-_MOST:]
-    name = f"board-{_file(board.bench)}"
+    name = f"board-{board.page}"
     what = "average over tasks" if len(board.tables) > 1 else board.tables[-1].title
     with styled(name):
         figure, grid = new(7.2, 0.75 + _ROW * len(lines))
@@ -156,7 +156,7 @@ def of_tradeoffs(board: Board, found: Sequence[Point]) -> Drawing | None:
     }
     if not panels or len(found) < 2:
         return None
-    name = f"tradeoffs-{_file(board.bench)}"
+    name = f"tradeoffs-{board.page}"
     from matplotlib.ticker import LogLocator, NullFormatter
 
     with styled(name):
@@ -221,7 +221,3 @@ def _colour(line: Line) -> str:
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _file(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower())

@@ -14,7 +14,6 @@ from trivet.core.artifact import MANIFEST
 from trivet.core.errors import TrivetError
 from trivet.core.files import read_json
 from trivet.report.labels import distinct
-from trivet.report.site.sweeps import told_apart
 
 Row = dict[str, Any]
 Manifest = dict[str, Any]
@@ -43,7 +42,7 @@ class Held:
 
 def hold(ledger: Path, outputs: Sequence[Path] = ()) -> Held:
     """Read a ledger, and of output folders the runs and the manifests of artifacts."""
-    rows = told_apart(distinct(Ledger(ledger).read()))
+    rows = distinct(Ledger(ledger).read())
     found = {key: manifest for folder in outputs for key, manifest in _artifacts(folder)}
     manifests: dict[str, Manifest] = {}
     for key in dict.fromkeys(key for row in rows for _, key in models(row["retriever"])):
@@ -56,8 +55,8 @@ def hold(ledger: Path, outputs: Sequence[Path] = ()) -> Held:
 
 def _artifacts(folder: Path) -> Iterator[tuple[str, Manifest]]:
     for path in sorted((folder / "artifacts").glob(f"[!.]*/{MANIFEST}")):
-        manifest = read_json(path)
-        if isinstance(manifest, dict) and isinstance(manifest.get("key"), str):
+        manifest = _read(path)
+        if isinstance(manifest.get("key"), str):
             yield manifest["key"], manifest
 
 
@@ -66,7 +65,7 @@ def _runs(folder: Path) -> Iterator[RunFolder]:
         run = path.parent
         done = _read(run / MANIFEST)
         stages = {lines.parent.name: _lines(lines) for lines in sorted(run.glob("*/metrics.jsonl"))}
-        keys = [str(stage["key"]) for stage in done.get("stages", [])]
+        keys = [str(stage["key"]) for stage in done.get("stages") or []]
         yield RunFolder(run.name, str(done.get("state", "running")), _read(path), keys, stages)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, replace, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from trivet.report.comparison import Line, compare
 from trivet.report.selection import Choice, choose
 from trivet.report.site.boards import METRIC, choices_of
 from trivet.report.site.pages import Question
-from trivet.report.site.studies import slug
+from trivet.report.site.slugs import slugs
 
 Row = dict[str, Any]
 Manifest = dict[str, Any]
@@ -64,12 +64,13 @@ def found(
         choices = choices_of([row for row in rows if row["bench"] == bench])
         for chain in _chains(choices, manifests):
             title = " → ".join(choice.name for choice in chain)
-            name = slug(f"stages-{bench}-{chain[-1].name}")
+            name = f"stages-{bench}-{chain[-1].name}"
             metric = metrics.get(bench, METRIC)
             if all(metric in row["metrics"] for choice in chain for row in choice.rows):
                 words = (name, title, "")
                 out.append(_ladder(ledger, words, chain, len(chain), metric, rounds))
-    return out
+    pages = slugs([ladder.name for ladder in out])
+    return [replace(ladder, name=page) for ladder, page in zip(out, pages, strict=True)]
 
 
 def _chains(choices: Sequence[Choice], manifests: Mapping[str, Manifest]) -> list[list[Choice]]:

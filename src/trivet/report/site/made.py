@@ -11,6 +11,7 @@ from trivet.bench.manifests import models
 from trivet.report.labels import settings
 from trivet.report.selection import Choice
 from trivet.report.site.boards import Board
+from trivet.report.site.slugs import slugs
 
 Row = dict[str, Any]
 Manifest = dict[str, Any]
@@ -184,14 +185,5 @@ def lineage(manifest: Manifest) -> list[Ancestor]:
 
 def anchors_of(choices: Sequence[Choice]) -> dict[str, str]:
     """A place on the page for each label, no two alike."""
-    from trivet.report.site.studies import slug
-
-    out: dict[str, str] = {}
-    for choice in choices:
-        base = slug(choice.name)[:60]
-        name, count = base, 1
-        while name in out.values():
-            count += 1
-            name = f"{base}-{count}"
-        out[choice.name] = name
-    return out
+    names = [choice.name for choice in choices]
+    return dict(zip(names, slugs(names), strict=True))

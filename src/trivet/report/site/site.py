@@ -31,7 +31,7 @@ from trivet.report.site.findings import Findings
 from trivet.report.site.held import Held
 from trivet.report.site.made import anchors_of, config_of, differences, making
 from trivet.report.site.pages import Pages
-from trivet.report.site.studies import Study, slug
+from trivet.report.site.studies import Study
 from trivet.report.site.tradeoffs import Point, points
 
 _POINTS = 8000  # of all learning curves together: more are hardly seen
@@ -77,7 +77,7 @@ def _pages(
     folder: Path, held: Held, pages: Pages, found: Findings, live: str
 ) -> Iterator[tuple[str, str]]:
     """Each page's name and its text."""
-    slugs = {board.bench: slug(board.bench) for board in found.boards}
+    slugs = {board.bench: board.page for board in found.boards}
     anchors = {board.bench: anchors_of(board.choices) for board in found.boards}
     lines = curves(held.runs)
     drawings = _drawings(folder, found)
@@ -166,8 +166,8 @@ def _drawings(folder: Path, found: Findings) -> dict[str, Drawing | None]:
     """All figures but curves, written; under the name that a page knows them by."""
     out: dict[str, Drawing | None] = {}
     for board in found.boards:
-        out[f"board-{slug(board.bench)}"] = figures.of_board(board)
-        out[f"tradeoffs-{slug(board.bench)}"] = figures.of_tradeoffs(board, points(board))
+        out[f"board-{board.page}"] = figures.of_board(board)
+        out[f"tradeoffs-{board.page}"] = figures.of_tradeoffs(board, points(board))
     for study in found.studies:
         if not study.refused:
             out[f"ablation-{study.name}"] = figures.of_study(study)

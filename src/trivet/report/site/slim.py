@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in a label
 _PATH = {"d", "x", "y", "points"}
 
 
@@ -18,8 +19,9 @@ def slim(svg: bytes, dark: Mapping[str, str]) -> bytes:
     """
     ElementTree.register_namespace("", _SVG)
     ElementTree.register_namespace("xlink", _XLINK)
-    root = ElementTree.fromstring(svg)
-    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg.decode()))
+    text = _NO_XML.sub("", svg.decode())
+    root = ElementTree.fromstring(text)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", text))
     _prune(root, used)
     _classes(root, dark)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

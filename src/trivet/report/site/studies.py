@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from trivet.report.comparison import Comparison, compare
 from trivet.report.selection import Choice, choose
 from trivet.report.site.boards import METRIC
 from trivet.report.site.pages import Question
-from trivet.report.site.sweeps import by_level, short
+from trivet.report.site.slugs import slugs
+from trivet.report.sweeps import by_level, short
 
 Row = dict[str, Any]
 
@@ -60,23 +61,34 @@ def swept(
     ledger: Path, rows: Sequence[Row], metrics: Mapping[str, str], rounds: int
 ) -> list[Study]:
     """The ablations that rows say they are of, one a sweep and bench."""
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row.get("sweep"):
             sweep = str(row["sweep"].get("id") or row["sweep"]["name"])
-            found.setdefault((sweep, row["bench"]), []).append(row)
-    names = [str(of_sweep[0]["sweep"]["name"]) for of_sweep in found.values()]
+            found.setdefault((sweep, row["bench"], beside(row)), []).append(row)
+    names = {(sweep, bench): of[0]["sweep"]["name"] for (sweep, bench, _), of in found.items()}
+    parts = Counter((sweep, bench) for sweep, bench, _ in found)
     out: list[Study] = []
-    for name, ((sweep, bench), of_sweep) in zip(names, found.items(), strict=True):
+    for (sweep, bench, rest), of_sweep in found.items():
         choices = levels(of_sweep)
         if len(choices) < 2:
             continue
-        alone = names.count(name) == 1
-        title = name.replace("_", " ") + ("" if alone else f" on {bench} ({sweep})")
-        page = slug(name if alone else f"{sweep}-{bench}")
+        name = str(names[sweep, bench])
+        alone = list(names.values()).count(name) == 1
+        told = f", {rest}" if parts[sweep, bench] > 1 else ""
+        title = name.replace("_", " ") + told + ("" if alone else f" on {bench} ({sweep})")
+        page = name + told if alone else f"{sweep}-{bench}{told}"
         metric = metrics.get(bench, METRIC)
         out.append(_study(ledger, (page, title, ""), choices, metric, rounds))
-    return out
+    pages = slugs([study.name for study in out])
+    return [replace(study, name=page) for study, page in zip(out, pages, strict=True)]
+
+
+def beside(row: Row) -> str:
+    """What a level sets that its baseline does not name: only where that is equal is it compared."""
+    level, baseline = row["sweep"]["level"], row["sweep"]["baseline"]
+    rest = {key: value for key, value in level.items() if baseline and key not in baseline}
+    return ", ".join(f"{key}={value}" for key, value in sorted(rest.items()))
 
 
 def levels(rows: Sequence[Row]) -> list[Choice]:
@@ -92,11 +104,6 @@ def levels(rows: Sequence[Row]) -> list[Choice]:
         for name, level, of_level in zip(short(settings), settings, found.values(), strict=True)
     ]
     return [choice for _, choice in sorted(choices, key=lambda pair: pair[0])]
-
-
-def slug(text: str) -> str:
-    """A page's name or an anchor of any text."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "page"
 
 
 def _study(

@@ -31,20 +31,25 @@ def by_level(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def told_apart(rows: Sequence[Row]) -> list[Row]:
-    """The rows; levels of a sweep that share a label have what they set behind it."""
+    """The rows; of a sweep's label that several levels share, each has what it sets behind it.
+
+    So have several sweeps, which may differ in what none of them sweeps.
+    """
     labels: dict[str, list[Row]] = {}
     for row in rows:
         if row.get("sweep"):
             labels.setdefault(row["label"], []).append(row)
     names: dict[str, str] = {}
     for label, of_label in labels.items():
+        sweeps = {str(row["sweep"].get("id")) for row in of_label}
         levels = list(by_level(of_label).values())
-        for words, level in zip(
-            short([one[0]["sweep"]["level"] for one in levels]), levels, strict=True
-        ):
-            shown = f"{label} ({words})" if len(levels) > 1 else label
-            names |= {row["id"]: shown for row in level}
-    return [{**row, "label": names.get(row["id"], row["label"])} for row in rows]
+        words = short([one[0]["sweep"]["level"] for one in levels])
+        for said, level in zip(words, levels, strict=True):
+            for row in level:
+                told = [said] if len(levels) > 1 else []
+                told += [str(row["sweep"].get("id"))] if len(sweeps) > 1 else []
+                names[row["id"]] = f"{label} ({'; '.join(told)})" if told else label
+    return [{**row, "label": names[row["id"]]} if row.get("sweep") else row for row in rows]
 
 
 def identity(value: Any) -> str:
