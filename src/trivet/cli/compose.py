@@ -9,14 +9,14 @@ import sys
 from typing import Any
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trivet.core import ranks
 from trivet.core.errors import ConfigError, TrivetError, nearest
-from trivet.core.places import asset, config_folder
+from trivet.core.places import asset
+from trivet.core.tree import hydra
 
 FAILURES = (HydraException, OmegaConfBaseException)
 _EXTRAS = {"optuna": "optuna", "joblib": "joblib", "ray": "ray", "submitit_slurm": "slurm"}
@@ -48,7 +48,7 @@ def container(config: DictConfig) -> dict[str, Any]:
 def composed(name: str, words: list[str]) -> dict[str, Any]:
     """A config of the tree with the words of a user, as plain Python."""
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        with hydra(name):
             return container(hydra_compose(name, overrides=words))
     except FAILURES as error:
         forced = leave_to_schema(error, words)

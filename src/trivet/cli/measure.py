@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from contextlib import redirect_stderr
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from trivet.bench.average import shares
 from trivet.core import ranks
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError, nearest
+from trivet.core.errors import ConfigError, TrivetError, nearest
 from trivet.core.files import write_json
 from trivet.core.member import Member
 from trivet.stages.plan import Train
@@ -32,6 +36,32 @@ def conclude(train: Train, artifact: Artifact, config: dict[str, Any]) -> None:
     result |= {"ledger": ledger, "rows": [row["id"] for row in rows]}
     result["objective"] = _objective(train, artifact, metrics, rows)
     leave(member, result)
+
+
+@cache
+def check(words: str) -> None:
+    """Refuse what `trivet eval` would refuse after each run, before there is one."""
+    from trivet.cli.eval import composed, parser
+
+    said = StringIO()
+    try:
+        argv = shlex.split(words)
+    except ValueError as error:
+        what = f"cannot be read ({error}): {words}"
+        raise ConfigError(what, where="measure", fix="Close the quotes") from None
+    try:
+        with redirect_stderr(said):
+            flags = parser().parse_args([*argv, "--model", "THE-RUNS-MODEL"])
+        ledger = Path(composed(flags).ledger).expanduser().absolute()
+    except SystemExit:
+        what = said.getvalue().strip().rpartition("error: ")[2]
+        raise ConfigError(what, where="measure", fix="See trivet eval --help") from None
+    except TrivetError as error:
+        where = f"measure, {error.where}" if error.where else "measure"
+        raise ConfigError(error.what, where=where, fix=error.fix) from None
+    there = next(path for path in [ledger, *ledger.parents] if path.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError("cannot be written", where=f"measure, {there}", fix="Set --ledger")
 
 
 def leave(member: Member, result: dict[str, Any]) -> None:

@@ -6,8 +6,12 @@ import argparse
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trivet.core.errors import TrivetError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def run(argv: list[str]) -> int:
@@ -49,16 +53,22 @@ def run(argv: list[str]) -> int:
 def launch(argv: list[str], overrides: list[str], extra: str | None, *, preview: bool) -> int:
     """Begin a sweep, or show what it would be."""
     from trivet.cli import compose
+    from trivet.cli.measure import check
     from trivet.sweep.submit import Asked, submit
 
     compose.prepare()
+
+    def plain(config: DictConfig) -> dict[str, Any]:
+        found = compose.container(config)
+        if found.get("measure"):
+            check(found["measure"])
+        return found
+
     words = list(overrides)
     if extra is not None:
         words.append(f"hydra.searchpath=[file://{Path(extra).resolve()}]")
     try:
-        elements = submit(
-            Asked(words, "trivet train " + shlex.join(argv), preview), compose.container
-        )
+        elements = submit(Asked(words, "trivet train " + shlex.join(argv), preview), plain)
     except compose.FAILURES as error:
         forced = compose.leave_to_schema(error, overrides)
         if forced is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trivet.core.files import read_json
+from trivet.report.sweeps import by_level
 
 if TYPE_CHECKING:
     from trivet.sweep.record import Sweep
@@ -19,7 +21,7 @@ def sweep_page(sweep: Sweep) -> Path | None:
     """
     from trivet.report.site.findings import findings
     from trivet.report.site.held import hold
-    from trivet.report.site.pages import read_pages
+    from trivet.report.site.pages import Pages
     from trivet.report.site.site import write
 
     ledgers: list[str] = []
@@ -37,6 +39,22 @@ def sweep_page(sweep: Sweep) -> Path | None:
     if not rows:
         return None
     own = replace(held, rows=rows, runs=[run for run in held.runs if run.name in runs])
-    pages, out = read_pages(None), sweep.folder / "site"
+    pages, out = Pages(title=sweep.id, text=told(sweep, rows)), sweep.folder / "site"
     write(out, own, pages, findings(own, pages))
     return out / "index.html"
+
+
+def told(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> str:
+    """How the runs ended, which of them are missing and why, and whether levels can be compared."""
+    from trivet.sweep.status import summary
+
+    lines = [f"{summary(sweep)}. Begun with: {sweep.facts['command']}."]
+    for record in sweep.records():
+        status = record.status()
+        if status.state != "finished":
+            why = f", {status.reason}" if status.reason else ""
+            what = " ".join(record.member["overrides"])
+            lines.append(f"Run {record.folder.name} ({what}): {status.state}{why}.")
+    if len(by_level(rows)) < 2:
+        lines.append("One level was measured, so nothing is set against it.")
+    return " ".join(lines)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from trivet.core.errors import TrivetError
+from trivet.core.lease import began
 
 _CHUNK = 1 << 20
 
@@ -60,12 +62,14 @@ def whole_folder(path: Path) -> Generator[Path]:
     """A folder that appears under its name only when the block ends well.
 
     The block writes into a folder beside it, whose name says that it is unfinished. What an
-    earlier, killed attempt left there is removed first.
+    earlier, killed attempt left there is removed first; another process may write the same folder
+    meanwhile, and the last one to end has its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    leftover = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.old)?\.part")
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.(\d+)(\.old)?\.part")
     for item in path.parent.iterdir():
-        if leftover.fullmatch(item.name):
+        found = leftover.fullmatch(item.name)
+        if found and (int(found[1]) == os.getpid() or not began(int(found[1]))):
             shutil.rmtree(item, ignore_errors=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old.part")
@@ -74,14 +78,25 @@ def whole_folder(path: Path) -> Generator[Path]:
         yield aside
         for folder in [aside, *(item for item in aside.rglob("*") if item.is_dir())]:
             sync_folder(folder)
-        if path.exists():
-            path.rename(old)  # never half deleted under its name
-        aside.rename(path)
+        _put(aside, path, old)
         sync_folder(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
+        if error.errno == errno.ENOSPC:
             raise TrivetError("the disk is full", where=str(path), fix="Free some space") from None
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put(aside: Path, path: Path, old: Path) -> None:
+    """Give a folder its name; what has it now is moved away whole, never half deleted under it."""
+    while True:
+        with suppress(FileNotFoundError):
+            path.rename(old)
+        try:
+            return aside.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(old, ignore_errors=True)  # another process was quicker: once more

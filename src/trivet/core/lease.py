@@ -168,7 +168,8 @@ def _create(path: Path, number: int) -> int | None:
     try:
         os.link(aside, mine)  # whole at once, and only if there is none
     except FileExistsError:
-        return None
+        if aside.stat().st_nlink != 2:  # else it is ours: only the server's answer was lost
+            return None
     finally:
         aside.unlink()
     holder = current(path)

@@ -32,8 +32,8 @@ def distinct(rows: Iterable[Row]) -> list[Row]:
     """The rows, with the settings that tell them apart behind a label that several share.
 
     Only rows of one task are compared, so lengths and prompts that a bench gives are no difference.
-    Seeds share a label on purpose, and so do two measurements of one setting. Levels of a sweep, and
-    sweeps, are told apart first.
+    Seeds share a label on purpose, and so do two measurements of one setting. Levels of a sweep
+    are told apart, and so are sweeps.
     """
     rows = told_apart(list(rows))
     differing: dict[str, list[str]] = {}

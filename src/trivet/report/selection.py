@@ -146,6 +146,10 @@ def read_scores(ledger: Path, row: Row, metric: str) -> Scores:
         fix = f"Put it there, or measure {row['label']} again"
         raise DataError(f"no scores of {_row(row)}", where=str(path), fix=fix)
     held = read_json(path)
+    if metric in row["metrics"] and metric not in held:
+        raise DataError(
+            f"holds no {metric} of {_row(row)}", where=str(path), fix="Measure it again"
+        )
     if metric not in held or metric in ("queries", "relevant"):
         fix = nearest(metric, row["metrics"])
         where = f"{row['task']}, {_row(row)}"

@@ -23,6 +23,7 @@ from typing import Any
 from trivet.core.errors import GivenUp, TrivetError
 from trivet.core.files import read_json
 from trivet.core.launching import Launch
+from trivet.core.lease import BEAT, PATIENCE
 from trivet.sweep.launch import free_port
 from trivet.sweep.record import ENDED, Record, Status, Sweep
 
@@ -50,6 +51,25 @@ class _Element:
     started: list[_Started] = field(default_factory=list[_Started])
     asked: int = 0
     cancelled_at: float | None = None
+    idle_since: float | None = None
+
+    def next(self) -> Record | None:
+        """What to begin now: what nobody is at. Those that others hold come last.
+
+        A holder on another machine may be dead, which shows in a while; who then still lives will
+        end the run without us.
+        """
+        if len(self.started) >= self.side_by_side:
+            return None
+        free = next((one for one in self.waiting if not one.held()), None)
+        if free is not None:
+            self.waiting.remove(free)
+            self.idle_since = None
+        elif self.waiting and not self.started:
+            self.idle_since = self.idle_since or time.monotonic()
+            if time.monotonic() - self.idle_since > 2 * PATIENCE + BEAT:
+                self.waiting.clear()
+        return free
 
 
 def work(config: Any) -> None:
@@ -61,8 +81,8 @@ def work(config: Any) -> None:
         while element.waiting or element.started:
             if element.asked or sweep.cancelled:
                 _stop(element)
-            elif element.waiting and len(element.started) < element.side_by_side:
-                _begin(element, element.waiting.pop(0))
+            elif record := element.next():
+                _begin(element, record)
                 continue
             for one in [one for one in element.started if one.process.poll() is not None]:
                 _end(element, one)

@@ -17,11 +17,9 @@ from trivet.sweep.record import Record, Status, Sweep
 def table(sweep: Sweep) -> list[str]:
     """One line a run: number, state, how far, the last metric, what it overrides, why it ended."""
     rows: list[list[str]] = []
-    counts: Counter[str] = Counter()
     awaited = sweep.awaited()
     for record in sweep.records():
         status = _seen(record, awaited)
-        counts[status.state] += 1
         member, (far, metric) = record.member, progress(record)
         overrides = " ".join(member["overrides"])
         base = " (baseline)" if is_baseline(member["level"], member["baseline"]) else ""
@@ -30,9 +28,17 @@ def table(sweep: Sweep) -> list[str]:
         )
         if status.reason:
             rows[-1][-1] += f": {status.reason}"
-    said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     head = ["run", "state", "progress", "last", "time", "what"]
-    return [f"{sweep.id}: {len(rows)} runs, {said}", *_aligned([head, *rows])]
+    return [f"{sweep.id}: {summary(sweep)}", *_aligned([head, *rows])]
+
+
+def summary(sweep: Sweep) -> str:
+    """How many runs there are in each state."""
+    awaited = sweep.awaited()
+    counts = Counter(_seen(record, awaited).state for record in sweep.records())
+    said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    total = counts.total()
+    return f"{total} run{'s' if total != 1 else ''}, {said}" if total else "no runs"
 
 
 def listed(root: Path) -> list[str]:
@@ -40,10 +46,7 @@ def listed(root: Path) -> list[str]:
     out: list[str] = []
     for path in sorted(root.glob("*/sweep.json")):
         sweep = Sweep.open(path.parent)
-        awaited = sweep.awaited()
-        counts = Counter(_seen(record, awaited).state for record in sweep.records())
-        said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        out.append(f"{sweep.id}: {said or 'no runs'}")
+        out.append(f"{sweep.id}: {summary(sweep)}")
     return out or [f"no sweeps in {root}"]
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
@@ -27,8 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 from trivet.core.errors import ConfigError, nearest
 from trivet.core.hashing import json_digest
 from trivet.core.launching import Launch
-from trivet.core.places import config_folder
 from trivet.core.schema import build
+from trivet.core.tree import hydra
 from trivet.sweep.baseline import check_baseline
 from trivet.sweep.element import quoted, work
 from trivet.sweep.elements import Elements, key
@@ -54,9 +51,9 @@ class Asked:
 
 def submit(asked: Asked, container: Container) -> Elements:
     """Run a sweep to its end, or only make its grid; `container` makes a config plain."""
-    with _hydra("train") as hydra:
-        config = hydra.compose_config("train", asked.words, run_mode=RunMode.MULTIRUN)
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
+    with hydra("train") as ready:
+        config = ready.compose_config("train", asked.words, run_mode=RunMode.MULTIRUN)
+        context = HydraContext(config_loader=ready.config_loader, callbacks=Callbacks(config))
         params = {str(k): str(v) for k, v in (config.hydra.sweeper.get("params") or {}).items()}
         swept = _swept(params, asked.words)
         typed = {key(word): word.partition("=")[2] for word in asked.words}
@@ -115,8 +112,8 @@ def launcher(launch: Launch, sweep: Sweep) -> Callable[[list[list[str]]], None]:
     element = _element(launch, sweep)
 
     def begin(words: list[list[str]]) -> None:
-        with _hydra("element") as hydra:
-            context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(element))
+        with hydra("element") as ready:
+            context = HydraContext(config_loader=ready.config_loader, callbacks=Callbacks(element))
             inner = Plugins.instance().instantiate_launcher(
                 config=element, hydra_context=context, task_function=work
             )
@@ -127,10 +124,13 @@ def launcher(launch: Launch, sweep: Sweep) -> Callable[[list[list[str]]], None]:
 
 def _element(launch: Launch, sweep: Sweep) -> DictConfig:
     """The config of an element, with the launcher that `machine` names and what it is told."""
-    words = [f"hydra/launcher={launch.launcher}", f"hydra.sweep.dir={quoted(f'{sweep.folder}/launcher')}"]
-    with _hydra("element") as hydra:
+    words = [
+        f"hydra/launcher={launch.launcher}",
+        f"hydra.sweep.dir={quoted(f'{sweep.folder}/launcher')}",
+    ]
+    with hydra("element") as ready:
         try:
-            config = hydra.compose_config("element", words, run_mode=RunMode.MULTIRUN)
+            config = ready.compose_config("element", words, run_mode=RunMode.MULTIRUN)
         except ConfigCompositionException:
             fix = f"pip install 'trivet[{_EXTRA.get(launch.launcher, 'cluster')}]'"
             what = f"needs a package that is not here: Hydra's launcher {launch.launcher}"
@@ -146,18 +146,6 @@ def _element(launch: Launch, sweep: Sweep) -> DictConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0], where="machine.launch.options") from None
     return config
-
-
-@contextmanager
-def _hydra(name: str) -> Generator[Any]:
-    """Hydra on trivet's configs; one inside another leaves the outer as it was."""
-    before = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(config_folder()), job_name=name, version_base="1.3"):
-            yield GlobalHydra.instance().hydra
-    finally:
-        GlobalHydra.instance().hydra = before
 
 
 def _nothing(words: list[list[str]]) -> None:

@@ -1,5 +1,6 @@
 """What a run of a sweep leaves for whoever looks at the sweep."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -58,3 +59,25 @@ def test_without_a_bench_nothing_is_measured_and_the_log_may_be_the_objective(co
 def test_an_objective_that_there_is_not_is_one_line(concluded, objective, said):
     with pytest.raises(ConfigError, match=said):
         concluded(objective)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ("--bench scifcat --data x", "measure, --bench: scifcat is neither"),
+        ("--bench demo --labl x", "measure: unrecognized arguments: --labl"),
+        ("--bench demo --k none", "measure: .*--k"),
+        ("--bench demo --retriever dens", "measure, --retriever: no retriever dens"),
+        ("--bench 'demo", "measure: cannot be read"),
+        ("--bench demo --ledger /proc/x/ledger.jsonl", "measure, /proc: cannot be written"),
+    ],
+)
+def test_what_eval_would_refuse_is_refused_before_a_run(words, said):
+    if "/proc" in words and os.access("/proc", os.W_OK):
+        pytest.skip("root may write anywhere")
+    with pytest.raises(ConfigError, match=said):
+        measure.check(words)
+
+
+def test_what_eval_takes_is_taken(tmp_path):
+    measure.check(f"--bench demo --ledger {tmp_path}/new/ledger.jsonl ++machine.threads=1")

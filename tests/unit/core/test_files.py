@@ -120,7 +120,7 @@ def test_another_folder_in_the_making_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("name", ["a[1]", "a*", "a?b"])
 def test_a_name_with_signs_of_a_pattern_is_a_name(tmp_path, name):
-    fill(tmp_path / f".{name}.1.part", OLD)
+    fill(tmp_path / f".{name}.99999999.part", OLD)
     with whole_folder(tmp_path / name) as aside:
         write_bytes(aside / "a", b"1")
     assert os.listdir(tmp_path) == [name]
@@ -173,3 +173,18 @@ def test_every_byte_is_written(tmp_path, size):
     write_bytes(tmp_path / "a", data)
     write_bytes(tmp_path / "b", memoryview(data))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == data
+
+
+def test_two_processes_may_write_one_folder_and_neither_harms_the_other(tmp_path):
+    child = "import sys,pathlib\nfrom trivet.core.files import whole_folder\n" + (
+        "for turn in range(40):\n"
+        "    with whole_folder(pathlib.Path(sys.argv[1])) as aside:\n"
+        "        for name in 'ab': (aside / name).write_text(sys.argv[2])\n"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", child, str(tmp_path / "made"), name])
+        for name in "12"
+    ]
+    assert [one.wait(60) for one in started] == [0, 0]
+    assert held(tmp_path / "made") in ({"a": b"1", "b": b"1"}, {"a": b"2", "b": b"2"})
+    assert os.listdir(tmp_path) == ["made"]

@@ -69,7 +69,7 @@ def test_the_same_sweep_again_runs_only_what_is_missing(tmp_path, begun):
     begun[0].clear()
     again = sweep(tmp_path, *HEADS, "seed=1").sweep
     assert begun[1:] == [0, 1, 2, 3, 2] and again.id == first.id
-    assert listed(tmp_path / "sweeps") == [f"{first.id}: 4 finished"]
+    assert listed(tmp_path / "sweeps") == [f"{first.id}: 4 runs, 4 finished"]
 
 
 def test_a_retry_reads_only_the_store(tmp_path, begun):
@@ -199,7 +199,7 @@ def test_what_is_queued_is_lost_when_nobody_is_left_to_begin_it(tmp_path, begun)
     with made.attended():
         assert "1 queued" in table(made)[0]
     assert "1 lost" in table(made)[0] and "nobody is left" in "\n".join(table(made))
-    assert listed(tmp_path / "sweeps") == [f"{made.id}: 3 finished, 1 lost"]
+    assert listed(tmp_path / "sweeps") == [f"{made.id}: 4 runs, 3 finished, 1 lost"]
     with made.records()[1].claim():  # its element may have more to do
         assert "1 queued" in table(made)[0]
 

@@ -56,7 +56,7 @@ class Live:
                     if path.is_file()
                 }
             self.version += 1
-        except TrivetError as error:
+        except (TrivetError, OSError) as error:
             if not self.files:
                 raise
             log.warning("%s: the pages stay as they were", error)

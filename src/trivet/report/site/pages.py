@@ -80,6 +80,7 @@ def read_pages(path: Path | None) -> Pages:
     try:
         pages = build(node or {}, Pages)
     except ConfigError as error:
-        raise ConfigError(error.what, where=f"{path}, {error.where}", fix=error.fix) from None
+        where = f"{path}, {error.where}" if error.where else str(path)
+        raise ConfigError(error.what, where=where, fix=error.fix) from None
     assert isinstance(pages, Pages)
     return pages

@@ -79,9 +79,37 @@ def swept(
         title = name.replace("_", " ") + told + ("" if alone else f" on {bench} ({sweep})")
         page = name + told if alone else f"{sweep}-{bench}{told}"
         metric = metrics.get(bench, METRIC)
-        out.append(_study(ledger, (page, title, ""), choices, metric, rounds))
+        alike, told = _same_seeds(choices)
+        words = (page, title, told)
+        if alike:
+            out.append(_study(ledger, words, alike, metric, rounds))
+        else:
+            out.append(Study(*words, bench, choices, [], "no seed was measured at every level"))
     pages = slugs([study.name for study in out])
     return [replace(study, name=page) for study, page in zip(out, pages, strict=True)]
+
+
+def _same_seeds(choices: Sequence[Choice]) -> tuple[list[Choice], str]:
+    """Levels with the seeds that all of them have, and what that leaves out; no common seed: none.
+
+    A level that has lost a seed must not be better for that.
+    """
+    seeds = {choice.name: {row["seed"] for row in choice.rows} for choice in choices}
+    common, every = set.intersection(*seeds.values()), set.union(*seeds.values())
+    if common == every:
+        return list(choices), ""
+    lacking = [
+        f"{name} lacks {', '.join(map(str, sorted(every - own, key=str)))}"
+        for name, own in seeds.items()
+        if own != every
+    ]
+    told = f"Only seeds that every level has are compared here: {'; '.join(lacking)}."
+    alike = [
+        Choice(choice.name, [row for row in choice.rows if row["seed"] in common])
+        for choice in choices
+        if common
+    ]
+    return alike, told
 
 
 def beside(row: Row) -> str:
