@@ -133,3 +133,11 @@ def test_a_folder_in_use_is_refused_in_one_line(run):
     ):
         run.opened().__enter__()
     assert not (run.folder / "config.json").exists()
+
+
+def test_the_last_value_of_each_metric_is_known_and_the_rate_is_none(work):
+    assert work.last() == {}
+    work.log(1, {"loss": 0.5, "lr": 0.1})
+    work.log(2, {"loss": 0.25, "lr": 0.05})
+    work.log(2, {"dev/ndcg@10": 0.75})
+    assert work.last() == {"loss": 0.25, "dev/ndcg@10": 0.75}

@@ -37,3 +37,11 @@ def test_another_kind_of_one_model_is_another_label_and_parts_are_looked_into():
     assert labels(*rows) == ["M (kind=dense)", "M (kind=splade)"]
     rows = [row("H", parts={"bm25": {"k1": 0.9}}), row("H", parts={"bm25": {"k1": 1.2}})]
     assert labels(*rows) == ["H (parts.bm25.k1=0.9)", "H (parts.bm25.k1=1.2)"]
+
+
+def test_levels_of_a_sweep_are_told_apart_before_their_settings():
+    rows = [
+        row("M", dim=dim) | {"id": str(dim), "sweep": {"id": "s-1", "level": {"head@x.y": head}}}
+        for head, dim in (("linear", 48), ("ffn", 64))
+    ]
+    assert labels(*rows) == ["M (head=linear)", "M (head=ffn)"]

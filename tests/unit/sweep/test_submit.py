@@ -1,5 +1,6 @@
 """A sweep from words to records, with a launcher that only writes what runs would."""
 
+import re
 import shutil
 import time
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ import pytest
 
 from trivet.cli import compose
 from trivet.cli.sweep import run as cli
+from trivet.cli.sweep_page import told
 from trivet.core.errors import ConfigError, TrivetError
 from trivet.core.files import read_json, write_json
 from trivet.sweep import submit as submitting
@@ -221,3 +223,13 @@ def test_an_option_that_a_launcher_lacks_is_said_before_anything_begins(tmp_path
 def test_each_level_of_a_key_beside_the_ablations_own_has_its_baseline(tmp_path, begun):
     made = sweep(tmp_path, *HEADS, "seed=1", "stages.pretrain.optim.lr=1e-3,1e-4").sweep
     assert sum("(baseline)" in line for line in table(made)) == 2
+
+
+def test_the_page_says_which_runs_are_missing_and_why(tmp_path, begun):
+    begun[0].add(2)
+    made = sweep(tmp_path, *HEADS, "seed=1").sweep
+    rows = [{"sweep": {"level": made.record(0).member["level"]}}]
+    text = told(made, rows)
+    assert "4 runs, 1 failed, 3 finished. Begun with: the command." in text
+    assert re.search(r"Run 0002 \(head@stages.colbert.head=\w+ seed=1\): failed, NaN\.", text)
+    assert "One level was measured" in text and "0001" not in text

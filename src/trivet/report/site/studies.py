@@ -113,7 +113,7 @@ def _same_seeds(choices: Sequence[Choice]) -> tuple[list[Choice], str]:
 
 
 def beside(row: Row) -> str:
-    """What a level sets that its baseline does not name: only where that is equal is it compared."""
+    """What a level sets and its baseline does not name: only levels alike in it are compared."""
     level, baseline = row["sweep"]["level"], row["sweep"]["baseline"]
     rest = {key: value for key, value in level.items() if baseline and key not in baseline}
     return ", ".join(f"{key}={value}" for key, value in sorted(rest.items()))
