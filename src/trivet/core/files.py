@@ -95,7 +95,8 @@ def _put(aside: Path, path: Path, old: Path) -> None:
         with suppress(FileNotFoundError):
             path.rename(old)
         try:
-            return aside.rename(path)
+            aside.rename(path)
+            return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise

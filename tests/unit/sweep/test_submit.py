@@ -231,5 +231,5 @@ def test_the_page_says_which_runs_are_missing_and_why(tmp_path, begun):
     rows = [{"sweep": {"level": made.record(0).member["level"]}}]
     text = told(made, rows)
     assert "4 runs, 1 failed, 3 finished. Begun with: the command." in text
-    assert re.search(r"Run 0002 \(head@stages.colbert.head=\w+ seed=1\): failed, NaN\.", text)
+    assert re.search(r"Run 0002 \(head@stages.colbert.head=\w+\): failed, NaN\.", text)
     assert "One level was measured" in text and "0001" not in text
