@@ -72,7 +72,8 @@ def _line(step: Step, short: Step, manifest: dict[str, Any], cache: Path) -> str
     seconds = facts["seconds_per_step"]
     said = (
         f"{step.name}: {planned} steps of {seconds:.2f} s here, about "
-        f"{planned * seconds / 3600:.2f} h, {facts['peak_memory_gib']:.1f} GiB"
+        f"{planned * seconds / 3600:.2f} h; {facts['peak_memory_gib']:.1f} GiB after "
+        f"{facts['steps']} steps"
     )
     if "teacher" in manifest:
         few = sum(_rows(source, cache) for source in short.stage.data.sources)  # pyright: ignore
