@@ -13,6 +13,8 @@ from trivet.report.sweeps import by_level
 if TYPE_CHECKING:
     from trivet.sweep.record import Sweep
 
+_NAMED = 10  # runs that are missing, on the page
+
 
 def sweep_page(sweep: Sweep) -> Path | None:
     """Write what the sweep's rows say, of all ledgers that its runs wrote to the last one.
@@ -48,13 +50,16 @@ def told(sweep: Sweep, rows: Sequence[dict[str, Any]]) -> str:
     """How the runs ended, which of them are missing and why, and whether levels can be compared."""
     from trivet.sweep.status import summary
 
-    lines = [f"{summary(sweep)}. Begun with: {sweep.facts['command']}."]
+    missing: list[str] = []
     for record in sweep.records():
         status = record.status()
         if status.state != "finished":
             why = f", {status.reason}" if status.reason else ""
             what = " ".join(record.member["overrides"])
-            lines.append(f"Run {record.folder.name} ({what}): {status.state}{why}.")
+            missing.append(f"Run {record.folder.name} ({what}): {status.state}{why}.")
+    lines = [f"{summary(sweep)}. Begun with: {sweep.facts['command']}.", *missing[:_NAMED]]
+    if missing[_NAMED:]:
+        lines.append(f"And {len(missing) - _NAMED} more: trivet sweep status {sweep.id}.")
     if len(by_level(rows)) < 2:
         lines.append("One level was measured, so nothing is set against it.")
     return " ".join(lines)
