@@ -12,6 +12,7 @@ from trivet.core.ragged import Ragged
 from trivet.core.ranks import join, rank, world
 from trivet.losses.angle import Angle
 from trivet.losses.bce import BCE
+from trivet.losses.espresso import Espresso
 from trivet.losses.infonce import InfoNCE
 from trivet.losses.kl import KL, Side
 from trivet.losses.lambda_loss import LambdaLoss
@@ -22,6 +23,7 @@ from trivet.stages.in_batch import Texts, judge
 from trivet.stages.late import Term
 from trivet.stages.late import judge as judge_bags
 from trivet.stages.reranker import judge as judge_lists
+from trivet.training.gather import summed
 from trivet.training.settings import Fit, Prepared
 from trivet.training.step import Stepper
 
@@ -81,7 +83,7 @@ def share(width):
     return Prepared(tokens, Texts(found[: len(mine)], found[len(mine) :], labels[list(mine)]))
 
 
-LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle()}
+LOSSES = {"infonce": InfoNCE(0.05), "angle": Angle(), "espresso": InfoNCE(0.05)}
 LATE = {
     "kl": Term(KL(Side("minmax"), Side("z", 0.5))),
     "nce": Term(InfoNCE(0.1), 0.5),
@@ -107,6 +109,9 @@ def step(name, width, cached, budget):
             return judge_bags(LATE, vectors, texts)
         if name in RERANK:
             return judge_lists(RERANK[name], vectors, texts)
+        if name == "espresso":
+            layers = torch.stack([vectors.roll(1, dims=1), vectors], dim=1)  # (N, 2, D)
+            return Espresso([1, 2], 4)(lambda v: judge(LOSSES[name], v, texts), layers, summed)
         return Matryoshka([4, 8])(lambda part: judge(LOSSES[name], part, texts), vectors)
 
     stepper = Stepper(model, loss, settings, budget=budget, seed=0, what="test")

@@ -16,6 +16,7 @@ from trivet.core.places import asset
 # after a full stop and the like, perhaps in quotes, where a capital, a digit or a quote follows
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\n\s*\n")
 _FILE = "tokenizer.json"
+_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -38,13 +39,21 @@ def tokenizer_file(name: str, revision: str) -> Path:
 
 
 def token_texts(path: Path) -> Iterator[str]:
-    """Each token as a text, once; special ones, blanks and halves of characters are left out."""
+    """Each token as a text, once: the end of a word without the sign that says so.
+
+    Special and unused ones, blanks and halves of characters are left out.
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
+    inside = getattr(tokenizer.model, "continuing_subword_prefix", None) or ""  # WordPiece's ##
     seen: set[str] = set()
     for number in range(tokenizer.get_vocab_size()):
         text = tokenizer.decode([number], skip_special_tokens=True).strip()
+        if len(text) > len(inside):
+            text = text.removeprefix(inside)
+        if _UNUSED.fullmatch(text):
+            continue
         if text and "\ufffd" not in text and text not in seen:
             seen.add(text)
             yield text

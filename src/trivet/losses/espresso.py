@@ -56,8 +56,16 @@ class Espresso:
         if self.temperature <= 0:
             raise ConfigError("must be above 0", where="temperature")
 
-    def __call__(self, loss: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
-        """The sum for vectors of the named layers (N, K, D), a scalar."""
+    def __call__(
+        self,
+        loss: Callable[[Tensor], Tensor],
+        vectors: Tensor,
+        whole: Callable[[Tensor], Tensor] = lambda own: own,
+    ) -> Tensor:
+        """The sum for vectors of the named layers (N, K, D), a scalar.
+
+        `whole` adds up over the ranks what each has of V'V (D, D).
+        """
         _, count, dim = vectors.shape
         if count != len(self.layers):
             what = f"vectors of {count} layers came, {len(self.layers)} are named"
@@ -66,25 +74,32 @@ class Espresso:
             raise ConfigError(f"must be below the {dim} of the whole vector", where="dim")
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         shallow, last = vectors[:, :-1].unbind(1), vectors[:, -1]  # (N, D) each
-        total = loss(last) + self._short(loss, last)
+        total = loss(last) + self._short(loss, last, whole)
         for layer, rows in zip(self.layers, shallow, strict=False):
             weight = 1 / (1 + math.log(layer)) / len(shallow)
-            total = total + weight * self._short(loss, rows)
+            total = total + weight * self._short(loss, rows, whole)
         return total
 
-    def _short(self, loss: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
+    def _short(
+        self,
+        loss: Callable[[Tensor], Tensor],
+        vectors: Tensor,
+        whole: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         """The loss on the first values of vectors (N, D), and their alignment."""
         total = loss(shortened(vectors, self.dim))
         if self.compress:
-            target = compressed(vectors, self.dim)
+            target = compressed(vectors, self.dim, whole)
             total = total + alignment(vectors[:, : self.dim], target, self.temperature)
         return total
 
 
 @torch.no_grad()
-def compressed(vectors: Tensor, dim: int) -> Tensor:
+def compressed(
+    vectors: Tensor, dim: int, whole: Callable[[Tensor], Tensor] = lambda own: own
+) -> Tensor:
     """(N, d), vectors (N, D) on the leading components of their attention over dimensions."""
-    mixed = (vectors.T @ vectors / vectors.shape[-1] ** 0.5).softmax(-1)  # (D, D)
+    mixed = (whole(vectors.T @ vectors) / vectors.shape[-1] ** 0.5).softmax(-1)  # (D, D)
     directions, sizes, _ = torch.linalg.svd(mixed)  # (D, D), (D,)
     directions = directions[:, :dim]  # (D, d)
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))  # (1, d)

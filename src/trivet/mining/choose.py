@@ -131,12 +131,17 @@ def _left(
             yield document
 
 
+def _most(score: float, threshold: float) -> float:
+    """What a negative must stay below: a share of the positive's score, on the lower side of it."""
+    return score * (threshold if score > 0 else 2 - threshold)
+
+
 def _against(document: int, row: Row, rules: Rules, texts: Sequence[str]) -> str:
     if document in row.answers or document == row.itself:
         return "known positive"
     for answer in row.answers:
         if containment(texts[document], texts[answer], rules.shingle) >= rules.duplicate:
             return "near duplicate"
-    if row.scores and not row.scores[document] < rules.threshold * row.scores[row.positive]:
+    if row.scores and not row.scores[document] < _most(row.scores[row.positive], rules.threshold):
         return "above threshold"
     return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,14 +35,14 @@ class Consistency:
     """Who judges, and how strictly."""
 
     kind: ClassVar[str] = "consistent"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     retriever: Retriever
     """Ranks the documents of a block for each of its queries."""
     k: int = 2
     """A pair stays if its document is among the first so many."""
     sample: int = 1_000_000
-    """Rows that are searched among each other."""
+    """Rows that are searched among each other, at most; blocks of a source are of one size."""
 
     def __post_init__(self) -> None:
         """Something must be found among something else."""
@@ -76,10 +77,9 @@ class Sifting:
             fix = "Map columns to query and positive"
             raise ConfigError(f"{source.name} holds {self.table.kind}, not pairs", fix=fix)
         size = len(self.table)
-        self.blocks = [
-            range(start, min(size, start + settings.sample))
-            for start in range(0, size, settings.sample)
-        ]
+        count = -(-size // settings.sample)  # of one size: a small one would let everything pass
+        ends = [size * number // count for number in range(count + 1)]
+        self.blocks = [range(*pair) for pair in pairwise(ends)]
         self.per_block = -(-settings.sample // _SHARD)
 
     def work(self, shards: Shards) -> None:

@@ -44,6 +44,7 @@ def average(folders: Sequence[Path], weights: Sequence[float], out: Path) -> Non
     """
     for folder in folders:
         _check(folder)
+        _verify(folder)
     whole = [folder for folder in folders if not _is_checkpoint(folder)]
     if not whole:
         fix = "Add a whole model, such as the artifact of that run"
@@ -90,6 +91,15 @@ def _check(folder: Path) -> None:
         raise ArtifactError(what, where=str(folder))
     if not _files(folder):
         raise ArtifactError("no weights as safetensors", where=str(folder))
+
+
+def _verify(folder: Path) -> None:
+    """What a checkpoint or an artifact says of its files must be true."""
+    says = folder / (_STATE if _is_checkpoint(folder) else MANIFEST)
+    known = read_json(says).get("files", {}) if says.is_file() else {}
+    for name in _files(folder):
+        if name in known and file_digest(folder / name) != known[name]:
+            raise ArtifactError("was changed", where=str(folder / name), fix="Leave it out")
 
 
 def _is_checkpoint(folder: Path) -> bool:

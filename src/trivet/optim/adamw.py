@@ -45,6 +45,13 @@ class AdamW:
         """Refuse a rate that cannot train."""
         if self.lr <= 0:
             raise ConfigError("must be above 0", where="lr", fix="Try lr=2e-5")
+        if self.weight_decay < 0:
+            raise ConfigError("must not be negative", where="weight_decay")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError("must lie between 0 and 1, below it", where=name)
+        if self.eps <= 0:
+            raise ConfigError("must be above 0", where="eps")
 
     def make(self, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> Optimizer:
         """One group with decay (two dimensions or more), one without (biases, norms)."""

@@ -28,6 +28,7 @@ from trivet.stages.in_batch import Texts, judge, preparer, show
 from trivet.stages.lineage import lineage
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
+from trivet.training.gather import summed
 from trivet.training.settings import Fit
 
 
@@ -79,6 +80,8 @@ class Contrastive:
         def loss(vectors: Tensor, texts: Texts) -> Tensor:
             if self.shorter is None:
                 return judge(self.loss, vectors, texts)
+            if isinstance(self.shorter, Espresso):
+                return self.shorter(lambda part: judge(self.loss, part, texts), vectors, summed)
             return self.shorter(lambda part: judge(self.loss, part, texts), vectors)
 
         trained = fit(

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import TrainerCallback
 
+from trivet.core.errors import ArtifactError
 from trivet.core.progress import Progress
 from trivet.core.ranks import first, wait
 from trivet.core.run import Work
@@ -131,8 +133,13 @@ class Steps(TrainerCallback):
         """What the manifest says of the training, and the best weights back in the model."""
         wait()
         if self.best is not None and self.best["step"] != self.step:
-            best = checkpoint.read(checkpoint.place(self.work.folder, self.best["step"]))
-            best.restore(self.trainer.model)
+            try:
+                best = checkpoint.read(checkpoint.place(self.work.folder, self.best["step"]))
+                best.restore(self.trainer.model)
+            except (ArtifactError, SafetensorError) as error:
+                log.warning("%s: the best step is lost, the last one is kept: %s",
+                            self.work.stage, error)  # fmt: skip
+                self.best = {**self.best, "lost": True}
         copy_weights(self.trainer.model, self.model)
         return {
             "steps": self.step,

@@ -88,11 +88,11 @@ def fit(
     if settings.steps is not None and steps < settings.steps:
         log.warning("%s: the data fills %d steps, not %d", work.stage, steps, settings.steps)
     start = _resume_from(work)
-    if start is not None and start.step >= steps and work.again:
+    if _done(start, steps) and work.again:
         log.info("%s: finished before, and made again", work.stage)
         start = _start_over(work)
-    if start is not None and start.step >= steps:
-        log.info("%s: all %d steps were done", work.stage, steps)
+    if start is not None and _done(start, steps):
+        log.info("%s: all its steps were done, %d of %d", work.stage, start.step, steps)
     seed_everything(seed)
     _quiet()
     split = work.run.machine.shard and world() > 1
@@ -146,7 +146,7 @@ def fit(
         )
         bare: Any = lambda model, **_: model  # noqa: E731 - gradients are averaged by the stepper
         trainer.accelerator.prepare_model = bare
-        if start is None or start.step < steps:
+        if start is None or not _done(start, steps):
             with closing(trainer.feed):
                 trainer.train()
         else:
@@ -164,6 +164,11 @@ def fit(
             fix="The same command goes on from there",
         )
     return callback.facts() | {"steps_available": available}
+
+
+def _done(start: checkpoint.Checkpoint | None, steps: int) -> bool:
+    """Whether a checkpoint is a training's last: of all steps, or where it stopped by itself."""
+    return start is not None and (start.step >= steps or bool(start.state["stopped_early"]))
 
 
 def _resume_from(work: Work) -> checkpoint.Checkpoint | None:

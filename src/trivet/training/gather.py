@@ -34,6 +34,11 @@ def gathered(rows: Tensor) -> Tensor:
     return torch.cat(out)
 
 
+def summed(own: Tensor) -> Tensor:
+    """The sum over the ranks of what each has; no gradient flows through it."""
+    return gathered(own.detach()[None]).sum(0)
+
+
 def gathered_bags(bags: Ragged) -> Ragged:
     """The bags of all ranks, in the order of the ranks: filled up on the way, cut again here."""
     if world() == 1:

@@ -84,6 +84,12 @@ def test_the_threshold_is_exact():
     assert chosen.dropped == [(1, "dense", "above threshold"), (3, "dense", "above threshold")]
 
 
+def test_the_threshold_lies_below_a_positive_that_scores_below_zero():
+    row = Row(0, 0, {0}, None, {"dense": [1, 2, 3]}, [], {0: -0.1, 1: -0.097, 2: -0.104, 3: -0.106})
+    given = rules(number=1, shares={"dense": 1.0, RANDOM: 0.0}, pool=9, threshold=0.95)
+    assert choose(row, given, ["a b", "c d", "e f", "g h"]).negatives == [(3, "dense")]
+
+
 @pytest.mark.parametrize("number", [1, 2, 3, 7, 10])
 @pytest.mark.parametrize("shares", [(0.35, 0.35, 0.3), (1, 0, 0), (0, 0, 1), (0.1, 0.2, 0.7)])
 def test_each_row_has_its_number_and_all_rows_have_the_shares(number, shares):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from trivet.core.artifact import Store
 from trivet.core.errors import ArtifactError, ConfigError
+from trivet.core.files import write_json
 from trivet.core.machine import Machine
 from trivet.core.run import Run, Work
 from trivet.core.schema import content
@@ -141,6 +142,9 @@ def test_checkpoints_of_a_run_count_beside_a_whole_model(save, tmp_path):
         torch.testing.assert_close(tensors(made.path)[name], tensor + 0.5)
     with pytest.raises(ArtifactError, match="checkpoints alone"):
         averaged(tmp_path, str(step), str(step))
+    write_json(step / "state.json", {"files": {WEIGHTS: "0" * 64}})
+    with pytest.raises(ArtifactError, match=rf"step-00000004/{WEIGHTS}: was changed"):
+        averaged(tmp_path, str(step), whole)
 
 
 @pytest.mark.parametrize("kind", ["distilled", "several layers", "old names", "late interaction"])

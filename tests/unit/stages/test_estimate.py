@@ -50,7 +50,9 @@ def test_steps_are_those_of_all_rows_and_only_a_few_are_trained_on(
         Source, "open", lambda self, cache=None: (opened.append(self.limit), whole(self, cache))[1]
     )
     (line,) = estimate(train, plan(train))
-    assert re.match(rf"pretrain: {steps} steps of \d+\.\d\d s here, about .* h; .* GiB after \d+ steps", line)
+    assert re.match(
+        rf"pretrain: {steps} steps of \d+\.\d\d s here, about .* h; .* GiB after \d+ steps", line
+    )
     assert opened[0] == 7 * 8  # what the trial read
     assert not (tmp_path / "out").exists()
 

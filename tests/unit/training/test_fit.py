@@ -223,6 +223,29 @@ def test_training_stops_when_the_dev_metric_no_longer_rises(tmp_path):
     assert facts["dev"]["step"] == 1
 
 
+def test_a_training_that_stopped_by_itself_and_was_killed_then_is_not_gone_on_with(tmp_path):
+    scores = iter([0.5, 0.4, 0.3])
+    check = Check(lambda: {"ndcg@10": next(scores)}, "ndcg@10", every=1, patience=2)
+    first, facts = train(tmp_path, steps=8, check=check)
+    again, found = train(tmp_path, steps=8, check=check)  # no artifact was saved meanwhile
+    assert same(first, again) and (found["steps"], found["dev"]) == (3, facts["dev"])
+
+
+def test_a_best_step_that_is_damaged_leaves_the_last_one_and_it_is_said(tmp_path, caplog):
+    scores = iter([0.9, 0.2, 0.3])
+
+    def measure() -> dict[str, float]:
+        found = next(scores)
+        if found == 0.3:
+            (tmp_path / "line/step-00000001/model.safetensors").write_bytes(b"")
+        return {"ndcg@10": found}
+
+    model, facts = train(tmp_path, steps=3, check=Check(measure, "ndcg@10", 1, None))
+    plain, _ = train(tmp_path / "plain", steps=3)
+    assert same(model, plain) and "the best step is lost" in caplog.text
+    assert facts["dev"] == {"step": 1, "value": 0.9, "lost": True}
+
+
 def test_a_dev_check_does_not_change_training(tmp_path):
     def measure() -> dict[str, float]:
         torch.rand(3)
