@@ -89,6 +89,10 @@ class Train:
         """Names that must be stages, and at least one stage."""
         if not self.stages:
             raise ConfigError("no stage", where="stages", fix="Choose a recipe: +exp=tiny")
+        seeds = {"seed": self.seed} | {f"stages.{n}.seed": s.seed for n, s in self.stages.items()}
+        for where, seed in seeds.items():
+            if seed is not None and not 0 <= seed < 2**63:
+                raise ConfigError("must lie between 0 and 2^63", where=where)
         self._check(self.leave_out, "leave_out")
         self.stages = {
             name: stage for name, stage in self.stages.items() if name not in self.leave_out

@@ -11,13 +11,13 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import TrainerCallback
 
-from trivet.core.errors import ArtifactError
+from trivet.core.errors import ArtifactError, TrivetError
 from trivet.core.progress import Progress
-from trivet.core.ranks import first, wait
+from trivet.core.ranks import first, gather, wait
 from trivet.core.run import Work
 from trivet.training import checkpoint
 from trivet.training.settings import Check, Fit
-from trivet.training.shard import copy_weights
+from trivet.training.shard import copy_weights, local
 
 log = logging.getLogger("trivet")
 
@@ -115,7 +115,14 @@ class Steps(TrainerCallback):
             self.work.run.judge(self.work.stage, self.step, metrics)
 
     def save(self) -> None:
-        """Write this step's checkpoint and delete old ones."""
+        """Write this step's checkpoint and delete old ones; weights that are no numbers end it."""
+        named: Any = self.trainer.model.named_parameters()
+        wrong = [name for name, own in named if not torch.isfinite(local(own)).all()]
+        wrong = [name for names in gather(wrong) for name in names]
+        if wrong:
+            fix = "Lower lr; earlier checkpoints, if any, are good"
+            what = f"{wrong[0]} is no longer finite after step {self.step}"
+            raise TrivetError(what, where=self.work.stage, fix=fix)
         extra = {
             "key": self.work.key,
             "best": self.best,

@@ -43,6 +43,12 @@ def whole(tensor: Tensor) -> Tensor:
     return made.full_tensor() if hasattr(made, "full_tensor") else tensor
 
 
+def local(tensor: Tensor) -> Tensor:
+    """This rank's share of a tensor, without its gradient."""
+    made: Any = tensor.detach()
+    return made.to_local() if hasattr(made, "to_local") else made
+
+
 def split_like(tensor: Tensor, model: Tensor) -> Tensor:
     """This rank's share of a whole tensor, split as another one is."""
     like: Any = model

@@ -223,6 +223,15 @@ def test_training_stops_when_the_dev_metric_no_longer_rises(tmp_path):
     assert facts["dev"]["step"] == 1
 
 
+def test_weights_that_are_no_numbers_are_neither_saved_nor_a_result(tmp_path):
+    settings = Fit(batch=4, precision="fp32", save_every=1, steps=1)
+    optim = AdamW(lr=1e39, schedule=Schedule("constant"))
+    place = work(tmp_path)
+    with pytest.raises(TrivetError, match=r"line: weight is no longer finite after step 1"):
+        fit(line(), Numbers(8), prepare, loss, optim=optim, settings=settings, seed=0, work=place)
+    assert not list((tmp_path / "line").glob("step-*"))
+
+
 def test_a_training_that_stopped_by_itself_and_was_killed_then_is_not_gone_on_with(tmp_path):
     scores = iter([0.5, 0.4, 0.3])
     check = Check(lambda: {"ndcg@10": next(scores)}, "ndcg@10", every=1, patience=2)
