@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -81,6 +82,8 @@ def test_a_signal_saves_and_ends_and_the_next_run_goes_on(zygote, unbroken, numb
     os.kill(pid, number)
     status = int(zygote.line())
     assert status in (128 + number, 0)  # 0: it was done before the signal came
+    (said,) = (folder / "out").glob("runs/*/manifest.json")
+    assert json.loads(said.read_text())["state"] == ("interrupted" if status else "finished")
     assert zygote.finish(folder) == 0
     assert state(folder) == expected
 

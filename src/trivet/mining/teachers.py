@@ -153,7 +153,8 @@ class EndpointTeacher:
     model: str
     """What the server calls the model."""
     url: str = unkeyed()
-    """Such as http://127.0.0.1:8000/v1."""
+    """Such as http://127.0.0.1:8000/v1. Vectors are known by the model's name and not by it: what
+    two servers call the same must be the same."""
     api_key_env: str | None = unkeyed(None)
     """The variable of the environment that holds the key."""
     prompts: dict[str, str] = field(default_factory=dict[str, str])

@@ -10,7 +10,7 @@ from typing import Any
 from trivet import __version__
 from trivet.core import ranks
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError, TrivetError
+from trivet.core.errors import ConfigError, Interrupted, TrivetError
 from trivet.core.files import write_json
 from trivet.core.hashing import json_digest
 from trivet.core.machine import hardware
@@ -60,7 +60,7 @@ def run(train: Train, steps: list[Step], config: dict[str, Any]) -> Artifact | N
                     {"stage": step.name, "key": artifact.key, "path": str(artifact.path)}
                 )
             state = "finished"
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, Interrupted):
             state = "interrupted"
             raise
         finally:
