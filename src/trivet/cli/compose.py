@@ -16,10 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from trivet.core import ranks
 from trivet.core.errors import ConfigError, TrivetError, nearest
 from trivet.core.places import asset
-from trivet.core.tree import hydra
+from trivet.core.tree import EXTRAS, hydra
 
 FAILURES = (HydraException, OmegaConfBaseException)
-_EXTRAS = {"optuna": "optuna", "joblib": "joblib", "ray": "ray", "submitit_slurm": "slurm"}
 
 
 def prepare() -> None:
@@ -83,8 +82,8 @@ def plainly(error: Exception) -> TrivetError:
         group, _, name = missing.group(1).rpartition("/")
         options = (missing.group(2) or "").split("Config search path")[0].split()
         what = f"no {name} in {group}" if group else f"no config group {name}"
-        if group.startswith("hydra/") and name in _EXTRAS:
-            return ConfigError(what, fix=f"pip install 'trivet[{_EXTRAS[name]}]'")
+        if group.startswith("hydra/") and name in EXTRAS:
+            return ConfigError(what, fix=f"pip install 'trivet[{EXTRAS[name]}]'")
         return ConfigError(what, fix=nearest(name, options) if options else "See --help")
     word = getattr(error, "override", None)  # what Hydra's grammar refused
     if isinstance(word, str):

@@ -11,6 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from trivet.core.places import config_folder
 
+# Hydra's plugins, and what of trivet's installs them
+EXTRAS = {"optuna": "optuna", "joblib": "joblib", "ray": "ray", "submitit_slurm": "slurm"}
+
 
 @contextmanager
 def hydra(name: str) -> Generator[Any]:

@@ -68,7 +68,7 @@ class Negatives:
     """What is mined and by whom."""
 
     kind: ClassVar[str] = "negatives"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     miners: dict[str, Miner]
     """Retrievers by name; what they find first is taken first."""

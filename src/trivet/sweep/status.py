@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,17 @@ def table(sweep: Sweep) -> list[str]:
         if status.reason:
             rows[-1][-1] += f": {status.reason}"
     head = ["run", "state", "progress", "last", "time", "what"]
-    return [f"{sweep.id}: {summary(sweep)}", *_aligned([head, *rows])]
+    return [f"{sweep.id}: {_counted(row[1] for row in rows)}", *_aligned([head, *rows])]
 
 
 def summary(sweep: Sweep) -> str:
     """How many runs there are in each state."""
     awaited = sweep.awaited()
-    counts = Counter(_seen(record, awaited).state for record in sweep.records())
+    return _counted(_seen(record, awaited).state for record in sweep.records())
+
+
+def _counted(states: Iterable[str]) -> str:
+    counts = Counter(states)
     said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     total = counts.total()
     return f"{total} run{'s' if total != 1 else ''}, {said}" if total else "no runs"

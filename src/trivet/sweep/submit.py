@@ -25,14 +25,13 @@ from trivet.core.errors import ConfigError, nearest
 from trivet.core.hashing import json_digest
 from trivet.core.launching import Launch
 from trivet.core.schema import build
-from trivet.core.tree import hydra
+from trivet.core.tree import EXTRAS, hydra
 from trivet.sweep.baseline import check_baseline
 from trivet.sweep.element import quoted, work
 from trivet.sweep.elements import Elements, key
 from trivet.sweep.record import Sweep
 
 log = logging.getLogger("trivet")
-_EXTRA = {"submitit_slurm": "slurm", "joblib": "joblib", "ray": "ray"}
 _NOT_NAMED = ("machine", "tracker", "out", "cache", "resume", "hydra.launcher", "hydra/launcher")
 Container = Callable[[DictConfig], dict[str, Any]]
 
@@ -132,7 +131,7 @@ def _element(launch: Launch, sweep: Sweep) -> DictConfig:
         try:
             config = ready.compose_config("element", words, run_mode=RunMode.MULTIRUN)
         except ConfigCompositionException:
-            fix = f"pip install 'trivet[{_EXTRA.get(launch.launcher, 'cluster')}]'"
+            fix = f"pip install 'trivet[{EXTRAS.get(launch.launcher, 'cluster')}]'"
             what = f"needs a package that is not here: Hydra's launcher {launch.launcher}"
             raise ConfigError(what, where="machine.launch.launcher", fix=fix) from None
     options: DictConfig = config.hydra.launcher

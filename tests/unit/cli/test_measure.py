@@ -1,6 +1,5 @@
 """What a run of a sweep leaves for whoever looks at the sweep."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -69,14 +68,17 @@ def test_an_objective_that_there_is_not_is_one_line(concluded, objective, said):
         ("--bench demo --k none", "measure: .*--k"),
         ("--bench demo --retriever dens", "measure, --retriever: no retriever dens"),
         ("--bench 'demo", "measure: cannot be read"),
-        ("--bench demo --ledger /proc/x/ledger.jsonl", "measure, /proc: cannot be written"),
     ],
 )
 def test_what_eval_would_refuse_is_refused_before_a_run(words, said):
-    if "/proc" in words and os.access("/proc", os.W_OK):
-        pytest.skip("root may write anywhere")
     with pytest.raises(ConfigError, match=said):
         measure.check(words)
+
+
+def test_a_ledger_that_cannot_be_written_is_refused_before_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure.os, "access", lambda path, how: False)  # root may write anywhere
+    with pytest.raises(ConfigError, match=f"measure, {tmp_path}: cannot be written"):
+        measure.check(f"--bench demo --ledger {tmp_path}/new/ledger.jsonl")
 
 
 def test_what_eval_takes_is_taken(tmp_path):

@@ -75,9 +75,9 @@ def swept(
             continue
         name = str(names[sweep, bench])
         alone = list(names.values()).count(name) == 1
-        told = f", {rest}" if parts[sweep, bench] > 1 else ""
-        title = name.replace("_", " ") + told + ("" if alone else f" on {bench} ({sweep})")
-        page = name + told if alone else f"{sweep}-{bench}{told}"
+        also = f", {rest}" if parts[sweep, bench] > 1 else ""
+        title = name.replace("_", " ") + also + ("" if alone else f" on {bench} ({sweep})")
+        page = name + also if alone else f"{sweep}-{bench}{also}"
         metric = metrics.get(bench, METRIC)
         alike, told = _same_seeds(choices)
         words = (page, title, told)
