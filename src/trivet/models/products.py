@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trivet.core.top import top
+from trivet.models.coarse import largest_by_bytes, suited
 
 _HELD = {"cpu": 1 << 23, "cuda": 1 << 28}  # products at once: what a cache or a GPU holds
 
@@ -31,8 +32,12 @@ def largest(
         bias: (M,) added to the products.
 
     Returns:
-        (T, k) rows and (T, k) products, largest first. Under autocast they are products in bf16.
+        (T, k) rows and (T, k) products, largest first. Under autocast they are products in bf16,
+        except where bytes choose (`coarse`): there they are in fp32, at less cost.
     """
+    if suited(vectors, matrix, k):
+        values, rows = largest_by_bytes(vectors, matrix, k, bias)
+        return rows, values
     parts = [top(part, k) for part in in_parts(vectors, matrix, bias)]
     values, rows = (torch.cat(found) for found in zip(*parts, strict=True))
     return rows, values.to(vectors.dtype)

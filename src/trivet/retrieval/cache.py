@@ -87,6 +87,18 @@ class Cache:
             return None
         return folder
 
+    def one(self, key: dict[str, Any], number: int, make: Callable[[], Shard]) -> Shard:
+        """A shard of an entry that grows, by its number: the one that is there, or made and kept."""
+        folder = self.open(key) if self.use else None
+        if folder is None:
+            return make()
+        for path in folder.glob(f"{number:06d}.*.safetensors"):
+            if is_sound(path):
+                return Shard.load(path)
+        made = make()
+        self._write(folder, [number], lambda _: [made])
+        return made
+
     def entries(self) -> Iterator[Entry]:
         """All entries, the one used last first."""
         folders = self.root.iterdir() if self.root.is_dir() else []

@@ -9,6 +9,7 @@ neither by the other.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,12 @@ from trivet.core.linears import fast_linears
 from trivet.core.memory import halving
 from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent as Model
-from trivet.models.latent import Pooling, load_latent
+from trivet.models.latent import Pooling, fingerprint, load_latent
 from trivet.models.packed import micro_batches
 from trivet.retrieval.encode import at_precision
 from trivet.retrieval.postings import Postings
 from trivet.retrieval.terms import Terms
+from trivet.retrieval.vectors import Shard
 
 Scale = Literal["root", "log", "none", "binary", "counts"]
 
@@ -53,6 +55,10 @@ class Latent(Terms[Model]):
     """Latents that fewer documents have count nothing."""
     most_share: float = 1.0
     """Latents that a larger share of documents has count nothing."""
+
+    keep_states: bool = False
+    """Whether the encoder's hidden states are kept, too: other dictionaries of the same encoder
+    then read the same texts without it. They take 2 or 4 bytes a dimension of each token."""
 
     def __post_init__(self) -> None:
         """Settings that make a formula."""
@@ -83,6 +89,8 @@ class Latent(Terms[Model]):
 
     def _terms(self, ids: Ragged, side: str, what: str) -> Iterator[tuple[Tensor, Ragged]]:
         model: Model = self._state["encoder"]
+        if self.keep_states:
+            ids = self._states(model, ids, what)
         for group in micro_batches(model.encoder, ids.lengths, self.machine.encode_tokens):
             rows = ids.select(group)
 
@@ -96,6 +104,33 @@ class Latent(Terms[Model]):
                 fix = "Look at the model's weights, or encode in fp32"
                 raise TrivetError("the encoder gives what is no number", where=what, fix=fix)
             yield group, _heaviest(found, self.top_terms.get(side))
+
+    def _states(self, model: Model, ids: Ragged, what: str) -> Ragged:
+        """Hidden states of texts, (tokens, D) each, in the precision that they were made in."""
+        if "states" not in self._state:
+            encoder = fingerprint(model.encoder)
+            self._state["states"] = {"kind": "states", "model": self.model, "encoder": encoder}
+        digest = hashlib.sha256(ids.values.numpy().tobytes() + ids.offsets.numpy().tobytes())
+
+        exact = torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+        def read(budget: int) -> Shard:
+            found: list[Tensor] = [torch.empty(0)] * len(ids)
+            for group in micro_batches(model.encoder, ids.lengths, budget):
+                rows = ids.select(group)
+                with fast_linears():
+                    states = model.hidden(rows.to(model.device)).to("cpu", exact)
+                for row, own in zip(group.tolist(), Ragged(states, rows.offsets), strict=True):
+                    found[row] = own
+            return Shard(torch.arange(len(ids)), Ragged.of(found), 0)
+
+        def make() -> Shard:
+            return halving(read, self.machine.encode_tokens, what)[0]
+
+        number = int(digest.hexdigest()[:12], 16)
+        shard = self.cache.one(self._state["states"], number, make)
+        assert isinstance(shard.vectors, Ragged)
+        return shard.vectors
 
     def _weighed(self, documents: list[Postings], sizes: list[int]) -> list[Postings]:
         """How saturated a term is in a document; how rare it is, queries' weights say."""

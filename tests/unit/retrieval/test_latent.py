@@ -23,6 +23,7 @@ from trivet.models.layout import save_dense
 from trivet.models.loading import load_tokenizer
 from trivet.models.sae import TopK
 from trivet.models.tokens import Tokenizer
+from trivet.retrieval.cache import Cache
 from trivet.retrieval.latent import Latent
 from trivet.retrieval.protocol import Adaptable, Retriever
 
@@ -146,6 +147,27 @@ def test_latents_of_too_few_or_too_many_documents_count_nothing(model, folder, l
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     assert wanted.max() < bm25(bags["query"], bags["document"], 8.0, 0.7, "lucene").max()
     assert (made.describe()["least_documents"], made.describe()["most_share"]) == (least, most)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kept_states_serve_other_dictionaries_and_change_nothing(
+    model, folder, tmp_path, monkeypatch, precision
+):
+    kept = {"precision": precision, "keep_states": True, "cache": Cache(folder=str(tmp_path))}
+    plain, _ = searched(folder, precision=precision)
+    found, made = searched(folder, **kept)
+    assert np.array_equal(found, plain)
+    sae = TopK(model.sae.decoder.shape[1], model.sae.latents, 2)
+    sae.draw(5)
+    save_latent(Model(model.encoder, sae, model.tokenizer), tmp_path / "other")
+    wanted, _ = searched(tmp_path / "other", precision=precision)
+
+    def never(*_, **__):
+        raise AssertionError("the encoder reads again")
+
+    monkeypatch.setattr("trivet.models.latent.hidden_states", never)
+    other, _ = searched(tmp_path / "other", **kept)
+    assert np.array_equal(other, wanted) and not np.array_equal(other, plain)
 
 
 @pytest.mark.parametrize("idf", ["robertson", "lucene"])
