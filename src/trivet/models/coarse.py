@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trivet.core.inner import inner
 from trivet.core.machine import bf16_units
 from trivet.core.top import top
 
@@ -35,8 +36,8 @@ def suited(vectors: Tensor, matrix: Tensor, k: int) -> bool:
         and len(matrix) >= max(_LEAST, 4 * k * _GROUP)
         and len(vectors) >= _FEWEST
         and bool(bf16_units("cpu"))
-        and bool(vectors.isfinite().all())
-        and bool(matrix.isfinite().all())
+        and bool(vectors.detach().sum().isfinite())  # what is no number makes the sum none
+        and bool(matrix.detach().sum().isfinite())
     )
 
 
@@ -62,15 +63,15 @@ def largest_by_bytes(
         _choose(torch._int_mm(bytes_, turned), steps, scales, added, slack, part, whole,
                 values[at], rows[at], sure[at])  # fmt: skip
     unsure = (~sure).nonzero()[:, 0]
-    for some in unsure.split(256):
-        products = torch.addmm(added, vectors[some], matrix.T)
-        values[some], rows[some] = top(products, k)
+    with torch.autocast("cpu", enabled=False):
+        for some in unsure.split(256):
+            values[some], rows[some] = top(inner(vectors[some], matrix, added), k)
     return values, rows
 
 
 def _to_bytes(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(N, D) in 8 bits, what a unit of each row is, (N,), and the largest unit."""
-    steps = rows.abs().amax(1).clamp_(min=1e-30).div_(127)
+    steps = torch.linalg.vector_norm(rows, torch.inf, dim=1).clamp_(min=1e-30).div_(127)
     return (rows / steps[:, None]).round_().to(torch.int8), steps, steps.max()
 
 

@@ -165,8 +165,9 @@ class Stepper:
         model: Any = self.model
         device = next(model.parameters()).device.type
         low = self.settings.precision == "bf16"
+        own = tokens.select(group)  # kept states are fp16, which autocast on a CPU does not join
         with torch.autocast(device, torch.bfloat16, enabled=low), fast_linears():
-            return model(tokens.select(group))
+            return model(own)
 
     def _put_back(self, held: list[Tensor | None]) -> None:
         for parameter, grad in zip(self._params, held, strict=True):

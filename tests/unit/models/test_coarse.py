@@ -25,7 +25,8 @@ def test_rows_too_alike_for_bytes_are_told_apart():
     torch.manual_seed(0)
     vectors = torch.randn(20, 24)
     matrix = torch.randn(24).expand(4096, 24) + 1e-4 * torch.randn(4096, 24)
-    values, rows = largest_by_bytes(vectors, matrix, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        values, rows = largest_by_bytes(vectors, matrix, 3)
     wanted = (vectors.double() @ matrix.double().T).topk(3, dim=1).values
     torch.testing.assert_close(values.double(), wanted, atol=1e-5, rtol=0)
     assert (rows.sort(1).values.diff(dim=1) > 0).all()

@@ -82,10 +82,13 @@ def stage(data, precision="fp32", **options):
                k=4, **options)  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["streamed", "stored"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(tmp_path, parent, data, precision):
+def test_it_learns_to_rebuild_and_the_encoder_stays_as_it_was(
+    tmp_path, parent, data, precision, kind
+):
     place = work(tmp_path, "sae")
-    made = stage(data, precision).run(parent, place)
+    made = stage(data, precision, activations=kind).run(parent, place)
     losses = [json.loads(x)["loss"] for x in place.metrics.read_text("utf-8").splitlines()]
     assert losses[-1] < 0.5 * losses[0]
     facts = made.manifest["sae"]
