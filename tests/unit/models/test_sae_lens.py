@@ -95,3 +95,38 @@ def test_a_missing_or_an_unknown_tensor_is_told(tmp_path):
     save_file({**tensors, "scale": torch.ones(1)}, tmp_path / WEIGHTS)
     with pytest.raises(ArtifactError, match="scale"):
         load_lens(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["topk", "batch_topk", "jump_relu"])
+@torch.no_grad()
+def test_sae_lens_itself_reads_what_was_trained_here(tmp_path, kind):
+    lens = pytest.importorskip("sae_lens", reason="SAELens is not installed (pip install sae-lens)")
+    sae = empty({"kind": kind, "dim": 8, "latents": 64, "k": 5})
+    sae.draw(0)
+    x = torch.randn(11, 8)
+    if kind == "batch_topk":
+        sae.threshold.fill_(0.4)
+        sae.k = 64
+    sae.settle(x)
+    save_lens(sae, tmp_path, {"model_name": "x"})
+    read = lens.SAE.load_from_disk(tmp_path)
+    acts = read.encode(x)
+    for one, other in zip(ours(sae, x), (acts, read.decode(acts)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"rescale_acts_by_decoder_norm": True},
+                                     {"apply_b_dec_to_input": False}])  # fmt: skip
+@torch.no_grad()
+def test_what_sae_lens_itself_saves_is_the_same_here(tmp_path, options):
+    lens = pytest.importorskip("sae_lens", reason="SAELens is not installed (pip install sae-lens)")
+    made = lens.TopKSAE(lens.TopKSAEConfig(d_in=8, d_sae=64, k=5, **options))
+    torch.manual_seed(0)
+    for parameter in made.parameters():
+        parameter.normal_()
+    made.save_model(tmp_path)
+    x = torch.randn(11, 8)
+    read = lens.SAE.load_from_disk(tmp_path)
+    acts = read.encode(x)
+    for one, other in zip(ours(load_lens(tmp_path), x), (acts, read.decode(acts)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
