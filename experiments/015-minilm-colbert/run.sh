@@ -21,6 +21,13 @@ export MINED
 tuned=$(train +exp=minilm_colbert_scifact parent="$general")
 measure --retriever colbert --model "$tuned" --label "MiniLM ColBERT, in-domain"
 
+mkdir -p "$out/data" && ln -sfn "$(realpath "$DATA/bench/limit/full")" "$out/data/limit"
+limit() { trivet eval --bench limit --data "$out/data" --ledger "$ledger" "$@"; }
+limit --retriever bm25 --label BM25
+limit --model "$dense" retriever.precision=bf16 --label "all-MiniLM-L6-v2, 256 tokens"
+limit --retriever colbert --model "$general" retriever.precision=bf16 --label "MiniLM ColBERT, zero-shot"
+trivet sizes --bench demo --retriever colbert --model "$general" retriever.precision=bf16 --ledger "$out/sizes.jsonl"
+
 for base in BM25 "all-MiniLM-L6-v2, 256 tokens"; do
   trivet compare "$base" "MiniLM ColBERT, zero-shot" "MiniLM ColBERT, zero-shot, 300 tokens" \
     "MiniLM ColBERT, in-domain" --bench demo \

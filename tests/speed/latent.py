@@ -169,9 +169,7 @@ def indexing(data: Collection, rounds: int) -> list[list[str]]:
     apart = np.abs(np.sort(theirs.scores, axis=1)[:, ::-1] - scores).max()
     same = np.mean([len({*a} & {*b}) / 100 for a, b in zip(theirs.documents, rows, strict=True)])
     print(f"search: scores of the best 100 differ by {apart:.1e} at most, {same:.2%} are the same")
-    began = time.perf_counter()
-    torch.from_numpy(weighed.values).sum()
-    floor = 2 * (time.perf_counter() - began) / len(weighed.values)  # a value, and as long a row
+    floor = 2 * reading(weighed.values) / len(weighed.values)  # a value, and as long a row
     read = float(weighed.frequencies[data.queries].sum())
     mine_took = statistics.median(own for _, own in searched)
     print(f"search: {read / len(queries):,.0f} postings a query, {mine_took / read / floor:.1f} "
@@ -180,6 +178,18 @@ def indexing(data: Collection, rounds: int) -> list[list[str]]:
         row("index of terms", "bm25s", count, "documents/s", built),
         row("best 100", "bm25s, numba", len(queries), "queries/s", searched),
     ]
+
+
+def reading(values: NDArray[np.float32]) -> float:
+    """Seconds in which one thread, as a search is, reads all of these: the median of nine."""
+    threads, held, seconds = torch.get_num_threads(), torch.from_numpy(values), []
+    torch.set_num_threads(1)
+    for _ in range(9):
+        began = time.perf_counter()
+        held.sum()
+        seconds.append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return statistics.median(seconds)
 
 
 def encoding(count: int, rounds: int, folder: Path) -> list[str]:
