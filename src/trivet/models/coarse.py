@@ -19,6 +19,7 @@ from trivet.core.inner import inner
 from trivet.core.machine import bf16_units
 from trivet.core.top import top
 
+_PRODUCT = "_int_mm"  # of bytes, summed in 32 bits: torch has it under no public name
 _GROUP = 16  # rows of a maximum
 _LANES = 64  # groups whose maxima are taken abreast
 _RUN = _GROUP * _LANES  # rows of these groups; a matrix has a multiple of it
@@ -35,7 +36,8 @@ def suited(vectors: Tensor, matrix: Tensor, k: int) -> bool:
         and len(matrix) % _RUN == 0
         and len(matrix) >= max(_LEAST, 4 * k * _GROUP)
         and len(vectors) >= _FEWEST
-        and bool(bf16_units("cpu"))
+        and bool(bf16_units("cpu"))  # who has these has those for bytes
+        and hasattr(torch, _PRODUCT)
         and bool(vectors.detach().sum().isfinite())  # what is no number makes the sum none
         and bool(matrix.detach().sum().isfinite())
     )
@@ -46,10 +48,11 @@ def largest_by_bytes(
     vectors: Tensor, matrix: Tensor, k: int, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """(T, k) products in fp32, largest first, and (T, k) rows."""
-    small, scales, step = _to_bytes(matrix)
+    small, scales = _to_bytes(matrix)
     added = torch.zeros(len(matrix)) if bias is None else bias.detach()
     widest = matrix.norm(dim=1).max()
     turned, whole = small.T, matrix.detach().contiguous()
+    multiply: Any = getattr(torch, _PRODUCT)
     size = max(1, _ROUND // len(matrix))
     values = torch.empty(len(vectors), k)
     rows = torch.empty(len(vectors), k, dtype=torch.int64)
@@ -57,10 +60,10 @@ def largest_by_bytes(
     for start in range(0, len(vectors), size):
         at = slice(start, start + size)
         part = vectors[at].detach().contiguous()
-        bytes_, steps, _ = _to_bytes(part)
-        moved = (steps * widest).square() + (part.norm(dim=1) * step).square()  # D uniform errors
-        slack = _SIGMAS * (moved / 12).sqrt()
-        _choose(torch._int_mm(bytes_, turned), steps, scales, added, slack, part, whole,
+        own, steps = _to_bytes(part)
+        moved = (steps * widest).square() + (part.norm(dim=1) * scales.max()).square()
+        slack = _SIGMAS * (moved / 12).sqrt()  # a sum of D errors, uniform within a unit
+        _choose(multiply(own, turned), steps, scales, added, slack, part, whole,
                 values[at], rows[at], sure[at])  # fmt: skip
     unsure = (~sure).nonzero()[:, 0]
     with torch.autocast("cpu", enabled=False):
@@ -69,10 +72,10 @@ def largest_by_bytes(
     return values, rows
 
 
-def _to_bytes(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, D) in 8 bits, what a unit of each row is, (N,), and the largest unit."""
+def _to_bytes(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, D) in 8 bits, and what a unit of each row is, (N,)."""
     steps = torch.linalg.vector_norm(rows, torch.inf, dim=1).clamp_(min=1e-30).div_(127)
-    return (rows / steps[:, None]).round_().to(torch.int8), steps, steps.max()
+    return (rows / steps[:, None]).round_().to(torch.int8), steps
 
 
 def _choose(products: Tensor, *others: Tensor) -> None:

@@ -88,7 +88,7 @@ class Cache:
         return folder
 
     def one(self, key: dict[str, Any], number: int, make: Callable[[], Shard]) -> Shard:
-        """A shard of an entry that grows, by its number: the one that is there, or made and kept."""
+        """A shard of an entry that grows: the one of this number, or made and kept."""
         folder = self.open(key) if self.use else None
         if folder is None:
             return make()
