@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/020-latent-limit/common.sh
 ledger=$out/chosen.jsonl
-model=$(train +exp=latent)
+model=$(train +exp=latent stages.sae.k=16)
 dev "$model" "the paper's: k1 8, b .7, robertson"
 dev "$model" "k1 0.5, binary" retriever.k1=0.5 retriever.scale=binary
 dev "$model" "k1 0.5, no root" retriever.k1=0.5 retriever.scale=none
