@@ -1,0 +1,57 @@
+"""What Seismic finds of what is searched exactly: in_seismic.py FOLDER, made by `trivet impacts`.
+
+Needs `pip install "trivet[seismic]"`. Prints the share of the exact best 10 of each query that
+Seismic has among its own, and the seconds of both, one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seismic
+from scipy.sparse import csr_matrix
+
+CUT, POSTINGS = 100, 2000  # terms of a query that are looked at, documents that a term keeps
+
+
+def read(path: Path) -> tuple[list[str], Any]:
+    """Ids, and a sparse matrix of texts and terms."""
+    ids, rows, columns, values = [], [], [], []
+    with path.open(encoding="utf-8") as stream:
+        for row, line in enumerate(stream):
+            one = json.loads(line)
+            ids.append(one["id"])
+            rows += [row] * len(one["vector"])
+            columns += map(int, one["vector"])
+            values += one["vector"].values()
+    return ids, csr_matrix((np.float32(values), (rows, columns)), shape=(len(ids), 1 << 16))
+
+
+def main(folder: Path) -> None:
+    documents, weights = read(folder / "documents.jsonl")
+    _, queries = read(folder / "queries.jsonl")
+    began = time.perf_counter()
+    index = seismic.SeismicIndex.build(str(folder / "documents.jsonl"), n_postings=POSTINGS)
+    built = time.perf_counter()
+    exact = (queries @ weights.T).toarray()
+    string, shared, took = seismic.get_seismic_string(), [], 0.0
+    for row, query in zip(exact, queries, strict=True):
+        names = np.array([str(term) for term in query.indices], dtype=string)
+        start = time.perf_counter()
+        found = index.search("q", names, query.data, k=10, query_cut=CUT, heap_factor=0.8)
+        took += time.perf_counter() - start
+        best = {documents[i] for i in np.argsort(-row)[:10]}
+        shared.append(len({name for _, _, name in found} & best) / 10)
+    print(
+        f"{len(documents):,} documents, {weights.nnz:,} weights: built in {built - began:.1f} s; "
+        f"{1000 * took / len(shared):.2f} ms a query; {np.mean(shared):.3f} of the exact best 10"
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
