@@ -13,8 +13,27 @@ on_limit() { [ -n "${SMALL:-}" ] || trivet eval --bench limit --data "$out/data"
 trivet eval --config-dir $here --bench latent --retriever bm25 --ledger "$ledger" --label BM25
 trivet eval --config-dir $here --bench latent --ledger "$ledger" --model "$dense" retriever.precision=bf16 \
   --label "all-MiniLM-L6-v2"
+on_limit --retriever bm25 --label BM25
+on_limit --model "$dense" retriever.precision=bf16 --label "all-MiniLM-L6-v2, 256 tokens"
+# LABEL PART OVERRIDES: the latents in the place of a part of the hybrid, ranks fused
+fused() {
+  local place=retriever.parts.$2
+  trivet eval --config-dir $here --bench latent --retriever hybrid --ledger "$ledger" --label "$1" \
+    "retriever@$place=latent" "$place.model=$model" $place.precision=bf16 $place.keep_states=true \
+    ${formula//retriever./$place.} "${@:3}"
+}
 for seed in 0 1 2 3 4; do
   model=$(train +exp=latent seed=$seed)
   find_terms --bench latent --model "$model" --label "latent terms" $formula
   find_terms --bench latent --model "$model" --label "latent terms, the paper's formula"
+  fused "BM25 + latent terms" dense
+  fused "all-MiniLM-L6-v2 + latent terms" bm25 "retriever.parts.dense.model=$dense" retriever.parts.dense.precision=bf16
+  [ "$seed" != 0 ] || for own in "$formula|latent terms" "|latent terms, the paper's formula"; do
+    on_limit --retriever latent --model "$model" retriever.precision=bf16 retriever.keep_states=true ${own%%|*} \
+      --label "${own#*|}"
+  done
+done
+for base in "all-MiniLM-L6-v2" BM25; do
+  trivet compare "$base" "latent terms" "BM25 + latent terms" "all-MiniLM-L6-v2 + latent terms" --bench latent \
+    --ledger "$ledger" --across lengths,prompts
 done

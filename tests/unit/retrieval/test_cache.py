@@ -204,3 +204,21 @@ def test_an_entry_that_cannot_be_read_stops_no_other_and_can_be_removed(tmp_path
     assert entry.facts == {"kind": "damaged"}
     made._evict()
     assert entry.remove() and list(made.entries()) == []
+
+
+def test_an_entry_grows_by_shards_of_any_number_and_a_damaged_one_is_made_again(cache):
+    maker = Maker(ragged)
+
+    def one(number, own):
+        return own.one(KEY, number, lambda: next(iter(maker([number]))))
+
+    for number in (7, 10**12, 7, 10**12):
+        same(one(number, cache), ragged(number))
+    assert maker.made == [7, 10**12]
+    (entry,) = cache.entries()
+    (damaged,) = entry.path.glob("000007.*")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    same(one(7, cache), ragged(7))
+    assert maker.made == [7, 10**12, 7]
+    same(one(7, Cache(use=False)), ragged(7))
+    assert len(list(cache.entries())) == 1
