@@ -19,4 +19,8 @@ done
 for k1 in 0.25 0.5 1 1.5 3; do
   dev "$model" "k1 $k1, lucene" retriever.k1=$k1 retriever.idf=lucene
 done
+for power in 0.1 0.4 0.7 1.5 2 3; do
+  dev "$model" "k1 0.5, lucene to the power of $power" retriever.k1=0.5 retriever.idf=lucene \
+    retriever.idf_power=$power
+done
 trivet report --ledger "$ledger"

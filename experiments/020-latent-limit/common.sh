@@ -19,4 +19,4 @@ try() {
   model=$(train +exp=latent "${@:2}")
   dev "$model" "$1" $formula
 }
-formula="retriever.idf=lucene retriever.k1=0.5 retriever.b=0.7"  # what choose.sh chose
+formula="retriever.idf=lucene retriever.idf_power=0.4 retriever.k1=0.5"  # what choose.sh chose

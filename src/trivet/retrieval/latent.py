@@ -51,6 +51,8 @@ class Latent(Terms[Model]):
     """How much long documents are held back."""
     idf: Literal["robertson", "lucene"] = "robertson"
     """ln of (N - n + .5) / (n + .5), not below 0; or of 1 more than that."""
+    idf_power: float = 1.0
+    """What the idf is raised to: 0 weighs no latent by how rare it is."""
     least_documents: int = 1
     """Latents that fewer documents have count nothing."""
     most_share: float = 1.0
@@ -65,6 +67,8 @@ class Latent(Terms[Model]):
         super().__post_init__()
         if self.k1 < 0 or not 0 <= self.b <= 1:
             raise ConfigError("needs k1 >= 0 and 0 <= b <= 1", where="k1, b")
+        if self.idf_power < 0:
+            raise ConfigError("must not be negative", where="idf_power")
         if self.least_documents < 1:
             raise ConfigError("must be at least 1", where="least_documents")
         if not 0 < self.most_share <= 1:
@@ -72,7 +76,8 @@ class Latent(Terms[Model]):
 
     def describe(self) -> dict[str, Any]:
         """Also the formula."""
-        names = ("pooling", "scale", "k1", "b", "idf", "least_documents", "most_share")
+        names = ("pooling", "scale", "k1", "b", "idf", "idf_power", "least_documents",
+                 "most_share")  # fmt: skip
         return super().describe() | {name: getattr(self, name) for name in names}
 
     def _read(self, folder: Path) -> Model:
@@ -158,7 +163,7 @@ class Latent(Terms[Model]):
         ratio = (count - frequencies + 0.5) / (frequencies + 0.5)
         rarity = np.log(np.maximum(ratio, 1) if self.idf == "robertson" else 1 + ratio)
         left_out = (frequencies < self.least_documents) | (frequencies > self.most_share * count)
-        return np.where(left_out, 0, rarity)
+        return np.where(left_out, 0, rarity**self.idf_power)
 
     def _asked(self, queries: Postings) -> Postings:
         """A query's weights times how rare its terms are; what counts nothing is left out."""

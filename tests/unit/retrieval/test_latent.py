@@ -87,7 +87,7 @@ def scaled(weight, scale):
     }[scale]
 
 
-def bm25(queries, documents, k1, b, idf, least=1, most=1.0):
+def bm25(queries, documents, k1, b, idf, least=1, most=1.0, power=1.0):
     """Scores (Q, N) from {latent: weight} each; robertson counts what is below 0 as 0."""
     count = len(documents)
     lengths = [sum(document.values()) for document in documents]
@@ -102,7 +102,7 @@ def bm25(queries, documents, k1, b, idf, least=1, most=1.0):
             for j, document in enumerate(documents):
                 weight = document.get(latent, 0.0)
                 norm = k1 * (1 - b + b * lengths[j] / (sum(lengths) / count))
-                out[i, j] += asked * rarity * weight / max(weight + norm, 1e-12)
+                out[i, j] += asked * rarity**power * weight / max(weight + norm, 1e-12)
     return out
 
 
@@ -134,6 +134,18 @@ def test_scores_are_those_of_the_formula(model, folder, pooling, scale, idf):
     found, _ = searched(folder, pooling=pooling, scale=scale, idf=idf, k1=2.0, b=0.6)
     assert wanted.max() > 0
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.4, 2.0])
+def test_rarity_weighs_as_much_as_its_power_says(model, folder, power):
+    bags = [
+        [{t: math.sqrt(w) for t, w in terms(model, text, side).items()} for text in texts]
+        for side, texts in (("query", QUERIES), ("document", DOCUMENTS))
+    ]
+    wanted = bm25(*bags, 2.0, 0.6, "lucene", power=power)
+    found, made = searched(folder, idf="lucene", idf_power=power, k1=2.0, b=0.6)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert made.describe()["idf_power"] == power
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 0.4), (2, 1.0), (2, 0.6), (5, 1.0)])
@@ -255,7 +267,7 @@ def test_an_autoencoder_of_another_encoder_is_refused(model, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}},
-                                     {"least_documents": 0}, {"most_share": 0.0}])  # fmt: skip
+                                     {"idf_power": -1.0}, {"least_documents": 0}, {"most_share": 0.0}])  # fmt: skip
 def test_settings_that_make_no_formula_are_refused(folder, options):
     with pytest.raises(ConfigError):
         Latent(str(folder), **options)
