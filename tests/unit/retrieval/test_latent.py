@@ -267,7 +267,8 @@ def test_an_autoencoder_of_another_encoder_is_refused(model, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"top_terms": {"doc": 3}},
-                                     {"idf_power": -1.0}, {"least_documents": 0}, {"most_share": 0.0}])  # fmt: skip
+                                     {"idf_power": -1.0}, {"least_documents": 0},
+                                     {"most_share": 0.0}])  # fmt: skip
 def test_settings_that_make_no_formula_are_refused(folder, options):
     with pytest.raises(ConfigError):
         Latent(str(folder), **options)
