@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/020-latent-limit/common.sh
 ledger=$out/scale.jsonl
-for steps in 38 150 300 1203; do
+for steps in 1203 300 75; do
   try "$steps steps" stages.sae.fit.steps=$steps
 done
