@@ -34,6 +34,6 @@ for seed in 0 1 2 3 4; do
   done
 done
 for base in "all-MiniLM-L6-v2" BM25; do
-  trivet compare "$base" "latent terms" "BM25 + latent terms" "all-MiniLM-L6-v2 + latent terms" --bench latent \
-    --ledger "$ledger" --across lengths,prompts
+  trivet compare "$base" "latent terms" "latent terms, the paper's formula" --bench latent --ledger "$ledger" \
+    --across lengths,prompts
 done
