@@ -23,6 +23,7 @@ _FOUND = {
     "weights",
     "tuned_on",
     "recall",
+    "train_seed",  # of a part: the row has its own
     "prompts",
     "lengths",
 }

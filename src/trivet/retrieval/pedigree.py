@@ -28,7 +28,7 @@ def merged(parts: Mapping[str, Facts]) -> dict[str, Any]:
         "lengths": _joined({name: facts["lengths"] for name, facts in parts.items()}),
         "parts": {name: dict(facts) for name, facts in parts.items()},
     }
-    seeds = {facts["train_seed"] for facts in parts.values() if "train_seed" in facts}
+    seeds = {facts.get("train_seed") for facts in parts.values()} - {None}  # some have none
     return whole | ({"train_seed": seeds.pop()} if len(seeds) == 1 else {})
 
 

@@ -37,6 +37,8 @@ def test_another_kind_of_one_model_is_another_label_and_parts_are_looked_into():
     assert labels(*rows) == ["M (kind=dense)", "M (kind=splade)"]
     rows = [row("H", parts={"bm25": {"k1": 0.9}}), row("H", parts={"bm25": {"k1": 1.2}})]
     assert labels(*rows) == ["H (parts.bm25.k1=0.9)", "H (parts.bm25.k1=1.2)"]
+    rows = [row("H", seed=seed, parts={"dense": {"train_seed": seed}}) for seed in (1, 2)]
+    assert labels(*rows) == ["H", "H"]
 
 
 def test_levels_of_a_sweep_are_told_apart_before_their_settings():
