@@ -33,7 +33,8 @@ for seed in 0 1 2 3 4; do
       --label "${own#*|}"
   done
 done
-for base in "all-MiniLM-L6-v2" BM25; do
-  trivet compare "$base" "latent terms" "latent terms, the paper's formula" --bench latent --ledger "$ledger" \
-    --across lengths,prompts
-done
+compare() { trivet compare "$@" --bench latent --ledger "$ledger" --across lengths,prompts; }
+compare "all-MiniLM-L6-v2" "latent terms"
+compare BM25 "latent terms"
+compare BM25 "BM25 + latent terms"
+compare "latent terms" "BM25 + latent terms"
