@@ -57,7 +57,6 @@ class Latent(Terms[Model]):
     """Latents that fewer documents have count nothing."""
     most_share: float = 1.0
     """Latents that a larger share of documents has count nothing."""
-
     keep_states: bool = False
     """Whether the encoder's hidden states are kept, too: other dictionaries of the same encoder
     then read the same texts without it. They take 2 or 4 bytes a dimension of each token."""
