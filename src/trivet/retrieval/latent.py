@@ -115,18 +115,11 @@ class Latent(Terms[Model]):
             encoder = fingerprint(model.encoder)
             self._state["states"] = {"kind": "states", "model": self.model, "encoder": encoder}
         digest = hashlib.sha256(ids.values.numpy().tobytes() + ids.offsets.numpy().tobytes())
-
         exact = torch.bfloat16 if self.precision == "bf16" else torch.float32
 
         def read(budget: int) -> Shard:
-            found: list[Tensor] = [torch.empty(0)] * len(ids)
-            for group in micro_batches(model.encoder, ids.lengths, budget):
-                rows = ids.select(group)
-                with fast_linears():
-                    states = model.hidden(rows.to(model.device)).to("cpu", exact)
-                for row, own in zip(group.tolist(), Ragged(states, rows.offsets), strict=True):
-                    found[row] = own
-            return Shard(torch.arange(len(ids)), Ragged.of(found), 0)
+            with fast_linears():
+                return Shard(torch.arange(len(ids)), model.states(ids, budget, exact), 0)
 
         def make() -> Shard:
             return halving(read, self.machine.encode_tokens, what)[0]

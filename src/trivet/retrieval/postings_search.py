@@ -35,13 +35,13 @@ def best_of_postings(
     and the document is not found: its row is -1.
     """
     k = min(k, documents)
-    add = _compiled()
+    add, own = _compiled(), postings.rows.view(np.uint32)  # no sign to look at
     sums = np.zeros((_BLOCK, -(-documents // _BLOCK)), dtype=np.float32)  # a column is a block
     flat = sums.reshape(-1)
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for i, (terms, weights) in enumerate(queries):
-        add(postings.starts, postings.rows, postings.values, terms, weights, flat)
+        add(postings.starts, own, postings.values, terms, weights, flat)
         highest = sums.max(0)
         if np.isnan(highest).any():
             raise TrivetError("a score is not a number", fix="Look at the model's vectors")
@@ -64,8 +64,9 @@ def _compiled() -> Any:
     @numba.njit(nogil=True)
     def add(starts: Any, rows: Any, values: Any, terms: Any, weights: Any, sums: Any) -> None:
         for i in range(len(terms)):
-            weight = weights[i]
-            for at in range(starts[terms[i]], starts[terms[i] + 1]):
-                sums[rows[at]] += values[at] * weight
+            weight, start, stop = weights[i], starts[terms[i]], starts[terms[i] + 1]
+            own, held = rows[start:stop], values[start:stop]
+            for at in range(len(own)):
+                sums[own[at]] += held[at] * weight
 
     return add
