@@ -81,11 +81,11 @@ class ColBERT(nn.Module):
         return Ragged(torch.stack([ids, torch.ones_like(ids), keep], -1), tokens.offsets)
 
     def empty(self, texts: Sequence[str], side: str) -> list[bool]:
-        """Which texts have no token of their own that gets a vector."""
+        """Which texts have no token of their own that is read and gets a vector."""
         plain = [text.lower() if self.tokenizer.lower else text for text in texts]
         skip = set(self.skip) if side == "document" else set[int]()
         rows = self.tokenizer.words(plain)
-        return [skip.issuperset(row) for row in rows]
+        return [skip.issuperset(row[: self.tokenizer.lengths[side]]) for row in rows]
 
     def vectors(self, marked: Ragged) -> Ragged:
         """Vectors of texts that `marked` made, of both sides at once or of one, in their order."""

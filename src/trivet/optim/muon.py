@@ -67,6 +67,8 @@ class Muon:
             raise ConfigError("must be above 0", where="lr", fix="Try lr=1e-3")
         if not 0 <= self.momentum < 1:
             raise ConfigError("must be at least 0 and below 1", where="momentum")
+        if self.weight_decay < 0:
+            raise ConfigError("must not be negative", where="weight_decay")
         if self.adamw.schedule != Schedule():
             raise ConfigError("is not used", where="adamw.schedule", fix="Set schedule instead")
         if self.steps < 1:

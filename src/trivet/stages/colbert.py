@@ -7,6 +7,7 @@ markers for either side, and a reranker's scores over n-way tuples to learn from
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -35,7 +36,7 @@ from trivet.stages.dev import Dev
 from trivet.stages.in_batch import Texts, show
 from trivet.stages.late import Bags, Term, judge, preparer
 from trivet.stages.lineage import lineage
-from trivet.stages.pair_check import check_texts
+from trivet.stages.pair_check import check_texts, has_token, width
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
@@ -222,4 +223,20 @@ class Colbert:
             if table.kind == "texts":
                 fix = "Map columns to query and positive"
                 raise ConfigError(f"{table.name} holds texts, not pairs", where="data", fix=fix)
-            check_texts(table, model.empty)
+            if width(table, self.ways) == 1 and taught:
+                what = f"{table.name} has one document a query, which a teacher says nothing of"
+                raise ConfigError(what, where=f"losses.{taught[0]}", fix="Score several")
+            check_texts(table, model.empty, self._sure(model))
+
+    def _sure(self, model: ColBERT) -> Callable[[str, str], bool]:
+        """What tells that a text has a token that counts, without making tokens of it."""
+        words = model.tokenizer.inner.convert_ids_to_tokens(model.skip)
+        few = model.tokenizer.lengths["document"] // 4  # of so few characters all tokens are read
+        only_signs = set(words) <= set(string.punctuation)
+
+        def sure(text: str, side: str) -> bool:
+            if side == "query" or not words:
+                return has_token(text, side)
+            return only_signs and has_token(text[:few], side)
+
+        return sure

@@ -18,18 +18,27 @@ from trivet.models.pair_tokens import PairTokenizer
 
 _ROWS = 1024
 Empty = Callable[[list[str], str], list[bool]]  # texts and their side to which are empty
+Sure = Callable[[str, str], bool]  # whether a text of a side needs no such look
 _PLAIN = re.compile(r"[A-Za-z0-9]")  # a text with one of these has a token in any vocabulary
 
 
+def has_token(text: str, _side: str) -> bool:
+    """Whether it surely has one, in any vocabulary."""
+    return bool(_PLAIN.search(text))
+
+
 def check_rows(
-    table: Table, tokenizer: PairTokenizer, loss: BCE | Listwise | LambdaLoss | None
+    table: Table,
+    tokenizer: PairTokenizer,
+    loss: BCE | Listwise | LambdaLoss | None,
+    ways: int | None,
 ) -> None:
     """Refuse the first row that cannot be used; `loss`: whose labels the rows' scores are."""
-    if len(table) and len(table.read(np.array([0])).documents[0]) < 2:
+    if width(table, ways) == 1:
         fix = "Mine negatives first: trivet mine --pairs …"
         raise ConfigError(f"{table.name} has one document a query", where="data", fix=fix)
     for batch in _batches(table):
-        _check_texts(batch, lambda texts, _: tokenizer.empty(texts))
+        _check_texts(batch, lambda texts, _: tokenizer.empty(texts), has_token)
         if loss is not None and batch.scores is not None:
             unfit = loss.unfit(torch.tensor(batch.scores)).nonzero().flatten().tolist()
             if unfit:
@@ -38,13 +47,24 @@ def check_rows(
                 raise DataError(what, where=batch.ids[unfit[0]], fix=loss.needs)
 
 
-def check_texts(table: Table, empty: Empty) -> None:
-    """Refuse the first text without a token; `empty` says which of some texts of a side are so."""
+def width(table: Table, ways: int | None) -> int:
+    """Documents a row, all rows alike, 0 of no rows; `ways` of them must be there."""
+    count = len(table.read(np.array([0])).documents[0]) if len(table) else 0
+    if ways is not None and 0 < count < ways:
+        raise DataError(f"{count} documents, not {ways}", where=table.name, fix=f"ways={count}")
+    return count
+
+
+def check_texts(table: Table, empty: Empty, sure: Sure) -> None:
+    """Refuse the first text without a token that counts.
+
+    `empty` says which of some texts of a side are so, of those that `sure` does not let pass.
+    """
     for batch in _batches(table):
-        _check_texts(batch, empty)
+        _check_texts(batch, empty, sure)
 
 
-def _check_texts(batch: Batch, empty: Empty) -> None:
+def _check_texts(batch: Batch, empty: Empty, sure: Sure) -> None:
     for side in ("query", "document"):
         odd = [
             (name, text)
@@ -52,7 +72,7 @@ def _check_texts(batch: Batch, empty: Empty) -> None:
                 batch.ids, batch.queries, batch.documents, strict=True
             )
             for text in ([query] if side == "query" else documents)
-            if not _PLAIN.search(text)
+            if not sure(text, side)
         ]
         found = empty([text for _, text in odd], side) if odd else []
         for (name, text), none in zip(odd, found, strict=True):

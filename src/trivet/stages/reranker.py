@@ -134,7 +134,8 @@ class Reranker:
         if table.prompts:
             what = f"{table.name} has prompts, and a cross-encoder reads none"
             raise ConfigError(what, where="data", fix="Leave prompts out of the source")
-        check_rows(table, model.tokenizer, self.loss if self.labels == "scores" else None)
+        taught = self.loss if self.labels == "scores" else None
+        check_rows(table, model.tokenizer, taught, self.ways)
 
 
 def preparer(

@@ -217,6 +217,7 @@ def test_a_colbert_parent_is_given_what_the_stage_says_and_keeps_the_rest(tmp_pa
         ({"d": ["\u200b", "a", "b", "c"]}, r"tuples:16: a document has no token: '\\u200b'"),
         ({"q": "\u200b"}, r"tuples:16: a query has no token: '\\u200b'"),
         ({"d": ["a", "... !", "b", "c"]}, r"tuples:16: a document has no token: '\.\.\. !'"),
+        ({"d": ["a", "! " * 200 + "red", "b", "c"]}, r"tuples:16: a document has no token: '! !"),
     ],
 )
 def test_a_text_without_a_token_is_named_before_the_first_step(tmp_path, parent, row, what):
@@ -227,6 +228,23 @@ def test_a_text_without_a_token_is_named_before_the_first_step(tmp_path, parent,
     with pytest.raises(DataError, match=what):
         trained(tmp_path, parent, source, skip="punctuation")
     assert not list((tmp_path / "colbert").glob("metrics.jsonl"))
+
+
+def test_a_document_of_skipped_words_alone_is_named_before_the_first_step(tmp_path, parent):
+    source = tuples(tmp_path)
+    row = {"q": "what is red?", "d": ["a", "b", "c", "red red"], "s": [1.0, 0.0, 0.0, 0.0]}
+    with Path(source.path).open("a") as stream:
+        stream.write("\n" + json.dumps(row))
+    with pytest.raises(DataError, match="tuples:16: a document has no token: 'red red'"):
+        trained(tmp_path, parent, source, skip=["red"])
+
+
+def test_one_document_a_query_teaches_nothing(tmp_path, parent):
+    file = tmp_path / "one.jsonl"
+    file.write_text('{"q": "red", "d": ["a red one"], "s": [1.0]}')
+    source = Source("one", Columns(query="q", documents="d", scores="s"), path=str(file))
+    with pytest.raises(ConfigError, match=r"losses\.kl: one has one document a query"):
+        trained(tmp_path, parent, source)
 
 
 def test_the_seed_draws_the_head_and_nothing_else_moves(tmp_path, parent):
