@@ -181,3 +181,4 @@ def test_the_baseline_of_an_ablation_is_one_of_its_levels(name):
     with pytest.raises(ConfigError, match="is not a level"):
         check_baseline(others, params)
     assert "exp:" not in text(name)  # it is the user's
+    assert name.startswith("pretrain_") or params["seed"] == "1,2,3"

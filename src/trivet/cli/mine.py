@@ -175,10 +175,15 @@ def _shown(artifact: Artifact) -> str:
     rows = facts["rows"]
     name = artifact.manifest["source"]["name"]
     if "first_is_best" in facts:
-        return (
+        line = (
             f"{name}: {facts['scores']} documents of {rows['read']} queries; the first is the best "
-            f"of {facts['first_is_best']:.1%}; {facts['above_0.99']:.1%} of the scores lie above "
-            f"0.99 of the logistic function, {facts['below_0.01']:.1%} below 0.01"
+            f"of {facts['first_is_best']:.1%}, and all score alike for {facts['flat_rows']:.1%}"
+        )
+        if "above_0.99" not in facts:
+            return line
+        return (
+            f"{line}; {facts['above_0.99']:.1%} of the scores lie above 0.99 of the logistic "
+            f"function, {facts['below_0.01']:.1%} below 0.01"
         )
     line = f"{name}: {rows['written']} of {rows['read']} rows kept"
     if "places" in facts:

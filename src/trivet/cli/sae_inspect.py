@@ -13,7 +13,6 @@ from trivet.cli.eval import parser as eval_parser
 from trivet.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from trivet.bench.task import Task
     from trivet.report.latent_inspection import Inspection
@@ -92,7 +91,8 @@ def _latents(inspection: Inspection, task: Task, flags: argparse.Namespace) -> i
 
     frequencies = inspection.postings.frequencies
     alive = int((frequencies > 0).sum())
-    latents: Sequence[int] = flags.latent or drawn(inspection.postings, flags.sample, flags.seed)
+    asked = list(dict.fromkeys(flags.latent or []))  # each once
+    latents = asked or drawn(inspection.postings, flags.sample, flags.seed)
     features = inspection.features(task, latents)
     if flags.json:
         facts = {"model": flags.model, "task": task.name, "documents": len(task.corpus)}
@@ -108,7 +108,7 @@ def _latents(inspection: Inspection, task: Task, flags: argparse.Namespace) -> i
     for one in features:
         print(f"\n{card(one)}")
     if flags.sample is not None:
-        print(f"\n{share_table(features, flags.seed)}")
+        print(f"\n{share_table(features)}")
     return 0
 
 

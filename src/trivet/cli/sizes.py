@@ -7,11 +7,14 @@ import json
 import shlex
 
 from trivet.cli.eval import composed, parser
+from trivet.core.errors import ConfigError
 
 
 def run(argv: list[str]) -> int:
     """Encode once, measure every size, print the table."""
     flags = _parser().parse_args(argv)
+    dims, pools = _numbers(flags.dims, "--dims"), _numbers(flags.pools, "--pools")
+    budgets = _numbers(flags.budgets, "--budgets")
     words = ["--bench", flags.bench, "--model", flags.model]
     for name in ("retriever", "tasks", "data", "split"):
         if getattr(flags, name) is not None:
@@ -29,7 +32,7 @@ def run(argv: list[str]) -> int:
         settings = [*flags.overrides, *size.settings()]
         return "trivet eval " + shlex.join([*words, "--label", label, *settings])
 
-    asked = Asked(flags.dims, flags.stores, flags.pools, flags.budgets)
+    asked = Asked(dims, flags.stores, pools, budgets)
     found = measure_sizes(evaluation, asked, command)
     if rank() > 0:
         return 0
@@ -45,8 +48,13 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
+def _numbers(text: str | None, flag: str) -> list[int] | None:
+    """The numbers of a flag; argparse's own word on what is none would be a page."""
+    try:
+        return None if text is None else [int(word) for word in text.split(",")]
+    except ValueError:
+        what = f"{text} is not whole numbers by commas"
+        raise ConfigError(what, where=flag, fix=f"Write {flag} 4 or {flag} 2,4") from None
 
 
 def _words(text: str) -> list[str]:
@@ -68,23 +76,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", help="the qrels to use (default test)")
     parser.add_argument(
         "--dims",
-        type=_numbers,
         help="by commas (default the model's and a half; of a dense model a quarter, too)",
     )
     parser.add_argument(
         "--stores",
         type=_words,
         help="by commas (default float32,int8,binary, and binary twice: rescored by int8 vectors, "
-        "and by its own signs; of a ColBERT model as kept,int8,binary)",
+        "and by its own signs; of a ColBERT model float16,int8,binary, the first of them as "
+        "retriever.keep says)",
     )
     parser.add_argument(
         "--pools",
-        type=_numbers,
         help="tokens of a document that become one vector, by commas (colbert; default 1,2,4)",
     )
-    parser.add_argument(
-        "--budgets", type=_numbers, help="most vectors a document, by commas (colbert)"
-    )
+    parser.add_argument("--budgets", help="most vectors a document, by commas (colbert)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--no-cache", action="store_true", help="keep no vectors afterwards")
     parser.add_argument("--ledger", help="the ledger's file (default results/ledger.jsonl)")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trivet.core.errors import ArtifactError
+from trivet.core.errors import ArtifactError, TrivetError
 from trivet.core.files import read_json, whole_folder, write_json
 from trivet.core.hashing import file_digest, json_digest, tree_digests
 from trivet.core.remote import Remote
@@ -56,6 +56,19 @@ class Artifact:
                         f"{name} is missing or was changed", where=str(path), fix=fix
                     )
         return cls(path, manifest)
+
+
+def checked_digest(path: Path, fix: str) -> str:
+    """The sha256 of a file, which must be the one that an artifact's manifest beside it names."""
+    digest = file_digest(path)
+    try:
+        files = Artifact.open(path.parent, verify=False).manifest["files"]
+    except TrivetError:  # no manifest, or one of another tool
+        return digest
+    if isinstance(files, dict) and files.get(path.name, digest) != digest:
+        what = f"was changed: {MANIFEST} beside it names another sha256"
+        raise ArtifactError(what, where=str(path), fix=fix)
+    return digest
 
 
 def artifact_key(stage: str, version: int, config: Any, parents: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trivet.core.artifact import checked_digest
 from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.files import read_json
 from trivet.core.hashing import file_digest, json_digest
@@ -135,8 +136,7 @@ class Source:
                 commit = resolve_dataset(self.hub, self.revision)
                 origin: Any = [self.hub, self.subset, commit]
             else:
-                files = self._files()
-                origin = [[file_digest(path), *path.suffixes[-2:]] for path in files]
+                origin = [[self._digest(path), *path.suffixes[-2:]] for path in self._files()]
             digest = json_digest(origin)
             if self.share is not None:
                 digest = json_digest([digest, "share", self.share])
@@ -144,6 +144,13 @@ class Source:
                 digest = json_digest([digest, "texts", named])
             self._seen["rows"] = digest
         return self._seen["rows"]
+
+    def _digest(self, path: Path) -> str:
+        """A file's sha256; rows of an artifact must be as they were made."""
+        if self.path is None:
+            return file_digest(path)
+        again = f"again: {self.made_by}" if self.made_by else "again with the same command"
+        return checked_digest(path, f"Delete its folder and make it {again}")
 
     def _identity(self) -> list[Any]:
         """All that decides what its table holds."""

@@ -2,7 +2,8 @@
 
 A row of pairs with negatives, or of tuples, becomes a row of n documents with n scores. A teacher
 whose scores saturate, nearly all at one end or the other, teaches little
-(https://arxiv.org/abs/2510.14880, table 5), so the statistics say how far they do.
+(https://arxiv.org/abs/2510.14880, table 5), so the statistics say how far they do; a ColBERT
+model's sums are no logits, and have no ends.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Scores:
     """Who scores."""
 
     kind: ClassVar[str] = "scores"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     reranker: Reranker
     """Scores a query and a document together."""
@@ -77,13 +78,14 @@ class Scoring:
         """The rows and the statistics, from all shards."""
         counts: Counter[str] = Counter()
         write_rows(folder, self._rows(shards, counts), self.source.name, "Give it rows")
-        statistics = _statistics(counts)
+        teacher = self.settings.reranker.describe()
+        statistics = _statistics(counts, logits=teacher["kind"] != "colbert")
         write_json(folder / "statistics.json", statistics)
         return {
             "source": origin(self.source),
             "columns": {"query": "query", "documents": "documents", "scores": "scores"},
             "recipe": recipe(self.settings),
-            "teacher": self.settings.reranker.describe(),
+            "teacher": teacher,
             "statistics": statistics,
             "versions": library_versions(),
         }
@@ -118,20 +120,24 @@ def _count(counts: Counter[str], scores: list[float]) -> None:
     ends = [1 / (1 + math.exp(-max(-60.0, min(60.0, score)))) for score in scores]
     counts["rows"] += 1
     counts["scores"] += len(scores)
-    counts["first is best"] += scores[0] == max(scores)
+    counts["first is best"] += scores[0] > max(scores[1:])
     counts["high"] += sum(end > 1 - _ENDS for end in ends)
     counts["low"] += sum(end < _ENDS for end in ends)
     counts["flat"] += max(scores) - min(scores) < 1e-6
 
 
-def _statistics(counts: Counter[str]) -> dict[str, Any]:
-    """How many rows and scores, how often the first document is the best, how far they saturate."""
+def _statistics(counts: Counter[str], logits: bool) -> dict[str, Any]:
+    """How often the first document is better than all others, how many rows have one score alone,
+    and how far logits saturate."""
     rows, scores = max(1, counts["rows"]), max(1, counts["scores"])
+    ends = {
+        "above_0.99": round(counts["high"] / scores, 4),
+        "below_0.01": round(counts["low"] / scores, 4),
+    }
     return {
         "rows": {"read": counts["rows"], "written": counts["rows"]},
         "scores": counts["scores"],
         "first_is_best": round(counts["first is best"] / rows, 4),
-        "above_0.99": round(counts["high"] / scores, 4),
-        "below_0.01": round(counts["low"] / scores, 4),
+        **(ends if logits else {}),
         "flat_rows": round(counts["flat"] / rows, 4),
     }

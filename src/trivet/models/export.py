@@ -6,25 +6,28 @@ trivet's own behind, or brings what other runtimes need.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from torch import nn
 
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ArtifactError, ConfigError
 from trivet.core.files import read_json
 from trivet.models.colbert import ColBERT
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.dense import Dense
 from trivet.models.heads import Projection, one_map, refuse_gates
-from trivet.models.latent import Latent, load_encoder, load_latent, save_latent
+from trivet.models.latent import Latent, fingerprint, load_encoder, load_latent, save_latent
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.multi_vector import save_multi_vector
 from trivet.models.onnx import check_onnx, save_onnx
-from trivet.models.sae_lens import load_lens, save_lens
+from trivet.models.sae_lens import CONFIG, load_lens, save_lens
 from trivet.models.splade import SpladeModel, load_splade
 
 Format = Literal["pylate", "sentence-transformers", "onnx", "sae-lens", "latent"]
+
+LAST = "last_hidden_state"  # what an autoencoder is of
 
 
 def load_any(folder: Path) -> Dense | ColBERT | SpladeModel:
@@ -52,10 +55,14 @@ def export(
                           fix=fix)  # fmt: skip
     if sae is not None:
         dense = load_encoder(source)
-        save_latent(Latent(dense.encoder, load_lens(sae), dense.tokenizer), out)
+        made = load_lens(sae)
+        _check_encoder(dense.encoder, read_json(sae / CONFIG).get("metadata") or {}, sae)
+        save_latent(Latent(dense.encoder, made, dense.tokenizer), out)
         return
     if form == "sae-lens":
-        save_lens(load_latent(source).sae, out, {"hook_name": "last_hidden_state"})
+        latent = load_latent(source)
+        facts = {"hook_name": LAST, "encoder": fingerprint(latent.encoder)}
+        save_lens(latent.sae, out, facts)
         return
     if form == "onnx":
         check_onnx()
@@ -81,3 +88,16 @@ def export(
 
 def _layers(model: ColBERT) -> list[Projection]:
     return [cast("Projection", layer) for layer in model.head]
+
+
+def _check_encoder(encoder: Any, facts: dict[str, Any], sae: Path) -> None:
+    """Refuse an autoencoder that says it is of another encoder, or of a layer before the last."""
+    if facts.get("encoder", fingerprint(encoder)) != fingerprint(encoder):
+        fix = "Give the encoder that it was trained on"
+        raise ArtifactError("is of another encoder", where=str(sae), fix=fix)
+    hook = str(facts.get("hook_name", LAST))
+    found = re.fullmatch(r"(?:.*\.)?(\d+)(?:\..*)?", hook)
+    layers = int(encoder.config.num_hidden_layers)
+    if found and int(found[1]) != layers - 1:
+        what = f"is of {hook}, and the last of {layers} layers is read"
+        raise ArtifactError(what, where=str(sae), fix="Train one on the last layer")

@@ -19,6 +19,7 @@ from trivet.core.ragged import Ragged, concatenate
 from trivet.models.colbert_layout import load_colbert
 from trivet.models.dense import Dense
 from trivet.models.layout import load_dense, save_dense, write_plain
+from trivet.models.loading import read_weights
 from trivet.models.packed import hidden_states, micro_batches
 from trivet.models.sae import TopK
 from trivet.models.sae_kinds import empty
@@ -102,18 +103,22 @@ def save_latent(model: Latent, folder: Path) -> None:
 
 def load_latent(folder: Path) -> Latent:
     """Read what `save_latent` wrote."""
-    from safetensors.torch import load_file
-
     path = folder / FOLDER / "config.json"
     if not path.is_file():
         fix = "Give what stage sae made"
         raise ArtifactError("holds no sparse autoencoder", where=str(folder), fix=fix)
     dense = load_dense(folder)
     config = cast("dict[str, Any]", read_json(path))
+    missing = {"kind", "dim", "latents", "k"} - set(config)
+    if missing:
+        raise ArtifactError(f"no {min(missing)}", where=str(path), fix="Get the model again")
+    if config.get("layer", "last") != "last":
+        what = f"its autoencoder is of layer {config['layer']}, and the last is read"
+        raise ArtifactError(what, where=str(path), fix="Train one on the last layer")
     sae = empty(config)
     if config.get("bias"):
         sae.bias = torch.zeros(sae.latents)
-    sae.load_state_dict(load_file(folder / FOLDER / "model.safetensors"))
+    sae.load_state_dict(read_weights(folder / FOLDER / "model.safetensors"))
     _check(sae, dense.dim, folder)
     if config.get("encoder", fingerprint(dense.encoder)) != fingerprint(dense.encoder):
         fix = "Put it beside the encoder that it was trained on, or train one on this encoder"
@@ -121,10 +126,10 @@ def load_latent(folder: Path) -> Latent:
     return Latent(dense.encoder, sae, dense.tokenizer)
 
 
-def fingerprint(encoder: Any) -> str:
-    """A digest of an encoder's weights."""
+def fingerprint(model: nn.Module) -> str:
+    """A digest of an encoder's weights, or of an autoencoder's."""
     digest = hashlib.sha256()
-    for name, value in sorted(encoder.state_dict().items()):
+    for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trivet.core.errors import ConfigError
-from trivet.models.colbert import ColBERT
-from trivet.models.dense import Dense
 from trivet.models.layout import position_limit
 
 
-def read_longer(model: Dense | ColBERT, lengths: dict[str, int]) -> None:
+def read_longer(model: Any, lengths: dict[str, int]) -> None:
     """Set content lengths: as far as the encoder goes, not only as far as it has been used."""
     if not lengths:
         return

@@ -45,6 +45,20 @@ def load_masked_lm(folder: Path) -> Any:
     return model
 
 
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file that must be whole."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    fix = "Get the model again, or make it again"
+    if not path.is_file():
+        raise ArtifactError(f"no {path.name}", where=str(path.parent), fix=fix)
+    try:
+        return load_file(path)
+    except SafetensorError:
+        raise ArtifactError("is damaged", where=str(path), fix=fix) from None
+
+
 def _load(auto: Any, folder: Path) -> tuple[Any, list[str]]:
     """A model in fp32 and the names of the weights that the folder lacks."""
     _quiet()

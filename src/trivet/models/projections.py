@@ -17,6 +17,7 @@ from trivet.models.heads import Projection
 
 Activation = Literal["identity", "relu", "gelu", "silu", "sigmoid"]
 Init = Literal["default", "identity", "orthogonal"]
+_FACTOR = 2.0  # arXiv 2510.12327: twice is best
 _ACTIVATIONS = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
@@ -43,7 +44,7 @@ class FeedForward:
     """Dimensions of a token's vector."""
     depth: int = 1
     """Layers, 1 to 4; 1 is a linear map."""
-    factor: float = 2.0
+    factor: float = _FACTOR
     """How wide the layers in between are, in the encoder's dimensions."""
     widths: list[int] | None = None
     """Their dimensions, instead of a factor: depth - 1 of them."""
@@ -85,6 +86,10 @@ class FeedForward:
             if useless:
                 what = "has no effect in a head of one layer or without a residual"
                 raise ConfigError(what, where=name, fix="Set depth=2 and residual=true")
+        if self.factor != _FACTOR and (self.depth == 1 or self.widths is not None):
+            what = "has no effect in a head of one layer or beside widths"
+            fix = "Set depth=2, and leave widths out"
+            raise ConfigError(what, where="factor", fix=fix)
 
     def make(self, inner: int) -> nn.Sequential:
         """The layers, for an encoder of `inner` dimensions."""
@@ -96,6 +101,9 @@ class FeedForward:
             what = f"{self.dim} dimensions are more than the encoder's {inner}"
             raise ConfigError(what, where="head.dim", fix=f"Take at most {inner}")
         sizes = [inner, *between]
+        if self.residual_init != "default" and set(sizes) == {inner}:
+            what = "has no effect where no residual changes the dimensions"
+            raise ConfigError(what, where="head.residual_init", fix="Leave it out")
         layers = [self._layer(a, b) for a, b in zip(sizes, between, strict=False)]
         return nn.Sequential(*layers, Projection(sizes[-1], self.dim, bias=self.bias))
 

@@ -2,7 +2,7 @@
 
 Bussmann et al., https://arxiv.org/abs/2412.06410. While it trains, the largest products of a whole
 batch are kept; what is searched must not depend on its neighbours, so a threshold takes their
-place then: the mean of the smallest products that were kept.
+place then: the mean of the smallest products that were kept, of the last tenth of the steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from trivet.models.products import largest, weigh
 from trivet.models.sae import Active, TopK
 
 _MOST = 8  # times k: what one vector can have
-_OLD = 0.999  # the share of the old threshold in the new one
+_NEW = 0.001  # the least share of a step's own threshold
+_MEMORY = 0.1  # of all steps so far: what a threshold remembers, until that is 1 / _NEW steps
 
 
 class BatchTopK(TopK):
@@ -24,11 +25,13 @@ class BatchTopK(TopK):
 
     kind: ClassVar[str] = "batch_topk"
     threshold: Tensor
+    seen: Tensor
 
     def __init__(self, dim: int, latents: int, k: int) -> None:
         """`latents` directions in `dim` dimensions."""
         super().__init__(dim, latents, k)
         self.register_buffer("threshold", torch.tensor(-1.0))  # below 0: none is known yet
+        self.register_buffer("seen", torch.tensor(0.0))  # micro-batches that it was read off
 
     def encode(self, vectors: Tensor) -> Active:
         """The largest products of all T vectors, (T, D), or those above the threshold."""
@@ -46,5 +49,6 @@ class BatchTopK(TopK):
 
     @torch.no_grad()
     def _remember(self, least: Tensor) -> None:
-        old = torch.where(self.threshold < 0, least, self.threshold)
-        self.threshold.copy_(_OLD * old + (1 - _OLD) * least)
+        share = (1 / (1 + _MEMORY * self.seen)).clamp(min=_NEW)
+        self.threshold.copy_(torch.lerp(self.threshold, least.to(self.threshold), share))
+        self.seen += 1

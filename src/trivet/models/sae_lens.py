@@ -16,6 +16,7 @@ from torch import Tensor
 from trivet.core.errors import ArtifactError
 from trivet.core.files import read_json
 from trivet.models.layout import write_plain
+from trivet.models.loading import read_weights
 from trivet.models.sae import TopK
 from trivet.models.sae_batch_topk import BatchTopK
 from trivet.models.sae_jump_relu import JumpReLU
@@ -59,8 +60,6 @@ def save_lens(sae: TopK, folder: Path, facts: dict[str, Any]) -> None:
 
 def load_lens(folder: Path) -> TopK:
     """Read an autoencoder that SAELens wrote: topk, or jumprelu (which its batchtopk becomes)."""
-    from safetensors.torch import load_file
-
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             fix = "Give a folder that SAELens saved an autoencoder in"
@@ -74,7 +73,9 @@ def load_lens(folder: Path) -> TopK:
         if config.get(name, "none") != "none":
             fix = "Fold it into the weights with SAELens first"
             raise ArtifactError(f"needs {name}={config[name]}", where=str(folder), fix=fix)
-    weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
+    if kind == "topk" and "k" not in config:
+        raise ArtifactError("no k", where=str(folder / CONFIG), fix="Say how many are active")
+    weights = {name: value.float() for name, value in read_weights(folder / WEIGHTS).items()}
     return _filled(kind, config, weights, folder)
 
 

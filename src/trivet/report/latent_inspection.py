@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from trivet.bench.bench import Bench
 from trivet.bench.task import Task
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ConfigError, DataError
 from trivet.core.machine import Machine
 from trivet.core.progress import Progress
 from trivet.core.records import Corpus
@@ -61,6 +61,9 @@ class Inspection:
             )
             task = replace(task, corpus=corpus)
         self.retriever.index(task.corpus)
+        if not len(self.postings.rows):
+            fix = "Look at how the autoencoder was trained"
+            raise DataError("no document holds any latent", where=self.retriever.model, fix=fix)
         return task
 
     @property

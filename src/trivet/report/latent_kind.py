@@ -14,13 +14,13 @@ any two: all ten latents of its first sample lay from 0.90 to 0.99, so it told n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from trivet.bench.significance import bootstrap
 from trivet.core.errors import ConfigError
 
 Kind = Literal["lexical", "narrow semantic", "broad topical"]
@@ -31,7 +31,7 @@ SOURCE = (
 )
 
 
-_ROUNDS = 2_000
+_Z = 1.959964  # 95% of a normal distribution lie so near its mean
 
 
 @dataclass
@@ -89,11 +89,14 @@ def spread(likeness: float, same: float, other: float) -> float:
     return (same - likeness) / (same - other) if same > other else float("nan")
 
 
-def shares(kinds: Sequence[Kind], *, seed: int = 0) -> list[Share]:
-    """Of some latents, drawn at random, the share of each kind."""
+def shares(kinds: Sequence[Kind]) -> list[Share]:
+    """Of some latents, drawn at random, the share of each kind, with Wilson's interval."""
     out: list[Share] = []
+    count = len(kinds)
     for kind in KINDS:
-        values = np.array([found == kind for found in kinds], dtype=np.float64)
-        low, high = bootstrap(values, seed=seed, rounds=_ROUNDS)
-        out.append(Share(kind, float(values.mean()), low, high, PUBLISHED[kind]))
+        value = sum(found == kind for found in kinds) / count
+        middle = value + _Z**2 / (2 * count)
+        wide = _Z * math.sqrt(value * (1 - value) / count + _Z**2 / (4 * count**2))
+        low, high = ((middle + sign * wide) / (1 + _Z**2 / count) for sign in (-1, 1))
+        out.append(Share(kind, value, max(0.0, low), min(1.0, high), PUBLISHED[kind]))
     return out

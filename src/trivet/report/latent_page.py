@@ -73,7 +73,7 @@ def _parts(features: Sequence[Feature], curves: Sequence[Curve], facts: Facts) -
         "model": escape(facts.model),
         "figure": figure(curves, facts.documents),
         "curves": "".join(map(_curve, curves)),
-        "kinds": _kinds(features, facts.seed),
+        "kinds": _kinds(features),
         "rule": escape(facts.rule),
         "source": escape(SOURCE[0].upper() + SOURCE[1:]) + ". They are no target.",
         "told": _told(features),
@@ -98,11 +98,11 @@ def _curve(curve: Curve) -> str:
     return f"<tr>{name}{count}" + "".join(f'<td class="num">{c}</td>' for c in cells) + "</tr>"
 
 
-def _kinds(features: Sequence[Feature], seed: int) -> str:
+def _kinds(features: Sequence[Feature]) -> str:
     judged: list[Kind] = [one.judged for one in features if one.judged]
-    said = shares(judged, seed=seed) if judged else []
+    said = shares(judged) if judged else []
     rows: list[str] = []
-    for i, one in enumerate(shares([found.kind for found in features], seed=seed)):
+    for i, one in enumerate(shares([found.kind for found in features])):
         cells = _share(one) + (_share(said[i]) if said else "")
         rows.append(
             f'<tr><th scope="row">{one.kind}</th>{cells}'

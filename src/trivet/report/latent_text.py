@@ -61,12 +61,12 @@ def card(one: Feature) -> str:
     return "\n".join(lines)
 
 
-def share_table(features: Sequence[Feature], seed: int = 0) -> str:
+def share_table(features: Sequence[Feature]) -> str:
     """The shares of the kinds with intervals, and the published ones."""
     rows: list[list[str]] = []
     judged: list[Kind] = [one.judged for one in features if one.judged]
-    said = {one.kind: one for one in shares(judged, seed=seed)} if judged else {}
-    for one in shares([one.kind for one in features], seed=seed):
+    said = {one.kind: one for one in shares(judged)} if judged else {}
+    for one in shares([one.kind for one in features]):
         row = [one.kind, f"{one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"]
         if said:
             other = said[one.kind]

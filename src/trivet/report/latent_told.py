@@ -53,10 +53,10 @@ def told(scanned: Scan, latent: int, look: Look) -> Area | None:
         return None
     rows, places = list(one.chosen)[:count], list(one.chosen.values())[:count]
     others = _matched(scanned, latent, rows, places, look)
-    if len(others) < count:
-        return None
-    own = [_window(scanned, row, at, look.window) for row, at in zip(rows, places, strict=True)]
     held = scanned.reference
+    if len(others) < count or len(np.unique(held.rows[others])) < look.least:
+        return None  # a few documents would both teach and be told
+    own = [_window(scanned, row, at, look.window) for row, at in zip(rows, places, strict=True)]
     random = [_window(scanned, int(held.rows[i]), int(held.places[i]), look.window) for i in others]
     half = count // 2
     values = scores(own[:half], random[:half], [*own[half:], *random[half:]])

@@ -157,6 +157,8 @@ class Entry:
             facts = read_json(path / _FACTS)
         except TrivetError:  # it can still be counted and removed
             facts = {"kind": "damaged"}
+        if not isinstance(facts, dict):
+            facts = {"kind": "damaged"}
         return cls(path, facts, size, (path / _FACTS).stat().st_mtime)
 
     def remove(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
 from trivet.core.schema import unkeyed
+from trivet.models.lengths import read_longer
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
 
@@ -49,6 +50,7 @@ class Encoder(Generic[Model]):
         if "model" not in self._state:
             folder = model_folder(self.model, self.revision)
             model: Any = self._read(folder)
+            read_longer(model, self.lengths)
             own = (model.tokenizer.lengths, model.tokenizer.prompts)
             self._state |= {"model": model, "own": own, "identity": identity(folder)}
             self.adapt({}, {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from trivet.retrieval.postings import Postings
 from trivet.retrieval.terms import Terms
 from trivet.retrieval.vectors import Shard
 
+log = logging.getLogger("trivet")
 Scale = Literal["root", "log", "none", "binary", "counts"]
 
 
@@ -89,7 +91,12 @@ class Latent(Terms[Model]):
         return made
 
     def _own(self) -> dict[str, Any]:
-        return super()._own() | {"pooling": self.pooling}
+        if "dictionary" not in self._state:
+            self._state["dictionary"] = fingerprint(self.load().sae)
+        return super()._own() | {
+            "pooling": self.pooling,
+            "dictionary": self._state["dictionary"],
+        }
 
     def _terms(self, ids: Ragged, side: str, what: str) -> Iterator[tuple[Tensor, Ragged]]:
         model: Model = self._state["encoder"]
@@ -155,7 +162,10 @@ class Latent(Terms[Model]):
         ratio = (count - frequencies + 0.5) / (frequencies + 0.5)
         rarity = np.log(np.maximum(ratio, 1) if self.idf == "robertson" else 1 + ratio)
         left_out = (frequencies < self.least_documents) | (frequencies > self.most_share * count)
-        return np.where(left_out, 0, rarity**self.idf_power)
+        weighed = np.where(left_out, 0, rarity**self.idf_power)
+        if not weighed.any():
+            log.warning("no latent counts anything: none is in few enough documents, and in enough")
+        return weighed
 
     def _asked(self, queries: Postings) -> Postings:
         """A query's weights times how rare its terms are; what counts nothing is left out."""

@@ -70,6 +70,12 @@ class Postings:
         """The sum over each term's documents of a value for each posting, (V,)."""
         return np.bincount(self.terms, values, len(self.starts) - 1).astype(np.float64)
 
+    def bare(self, count: int) -> NDArray[np.int64]:
+        """Which of so many documents hold no term."""
+        held = np.zeros(count, np.bool_)
+        held[self.rows] = True
+        return np.flatnonzero(~held)
+
     def by_row(self, rows: slice) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """For each row of a range its terms, ascending, and their values."""
         kept = (self.rows >= rows.start) & (self.rows < rows.stop)

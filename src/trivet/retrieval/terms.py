@@ -6,6 +6,7 @@ by it. What the terms are, and how they are weighed against each other, is a ret
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -30,6 +31,7 @@ from trivet.retrieval.segments import Segment, collect
 from trivet.retrieval.topk import Found, id_order, merge
 from trivet.retrieval.vectors import Shard, Vectors
 
+log = logging.getLogger("trivet")
 Model = TypeVar("Model")
 
 
@@ -72,6 +74,10 @@ class Terms(Encoder[Model], Generic[Model]):
         segments = collect(self.cache, key, texts, self._vocabulary, make)
         postings = [segment.postings for segment in segments]
         sizes = [segment.documents for segment in segments]
+        bare = sum(len(part.bare(size)) for part, size in zip(postings, sizes, strict=True))
+        if bare:
+            log.warning("%s of %s documents hold no term, and no query finds them",
+                        f"{bare:,}", f"{len(corpus):,}")  # fmt: skip
         self._state |= {
             "postings": self._weighed(postings, sizes),
             "sizes": sizes,

@@ -6,6 +6,7 @@ rebuild each token's last hidden state, and nothing about retrieval.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -21,6 +22,7 @@ from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Batches, Mixture
 from trivet.mining.activations import Activations, store
+from trivet.models.dense import Dense
 from trivet.models.latent import Latent, load_encoder, save_latent
 from trivet.models.lengths import read_longer
 from trivet.models.packed import micro_batches
@@ -37,6 +39,7 @@ from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit, Prepared
 
+log = logging.getLogger("trivet")
 _JUDGED = 16  # batches that the finished autoencoder is described by
 _FIRST = 4  # batches that a beginning is read off
 
@@ -45,7 +48,7 @@ _FIRST = 4  # batches that a beginning is read off
 class Sae:
     """The config of the stage."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     data: Mixture
     """Plain texts; of pairs and tuples all queries and all documents."""
@@ -92,6 +95,8 @@ class Sae:
         for name in ("aux_k", "dead_after", "pressure"):
             if getattr(self, name) < 0:
                 raise ConfigError("must not be negative", where=name)
+        if self.pressure != 1.0 and self.kind != "jump_relu":
+            raise ConfigError(f"means nothing to {self.kind}", where="pressure", fix="Leave it out")
 
     def accept(self, has_parent: bool) -> None:
         """There must be an encoder."""
@@ -118,6 +123,7 @@ class Sae:
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], dense)
+        self._warn(batches, dense)
         prepare = preparer(model) if kept is None else reader(kept)
         self._begin(model, first_batches(batches, prepare, _FIRST))
         rebuilt = Rebuilt(model, widths=self.widths, aux_k=self.aux_k,
@@ -139,6 +145,16 @@ class Sae:
         found = judge(model.eval(), first_batches(batches, prepare, _JUDGED))
         facts["sae"] = {**sae.shape, **found}
         return work.save(lambda folder: save_latent(model.cpu(), folder), facts)
+
+    def _warn(self, batches: Batches, dense: Dense) -> None:
+        """Say so where AuxK cannot do anything."""
+        first = texts_by_side(batches[0])
+        tokens = sum(len(texts) * dense.tokenizer.total(side) for side, texts in first.items())
+        most = tokens * min(self.fit.steps or len(batches), len(batches)) * self.fit.accumulate
+        if self.aux_k and most < self.dead_after:
+            log.warning("aux_k does nothing: a latent is dead after %s tokens without it "
+                        "(dead_after), and there are at most %s",
+                        f"{self.dead_after:,}", f"{most:,}")  # fmt: skip
 
     @torch.inference_mode()
     def _begin(self, model: Latent, batches: Iterable[Ragged]) -> None:

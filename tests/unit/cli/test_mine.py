@@ -108,6 +108,7 @@ def test_what_was_mined_is_scored_and_becomes_tuples(trivet, pairs, colbert):
     status, out, error = trivet(*words)
     assert status == 0, error
     assert "animals: 90 documents of 30 queries; the first is the best of" in out
+    assert "%, and all score alike for 0.0%\n" in out  # MaxSim is no logit: nothing on its ends
     mixture = build(yaml.safe_load(out[out.index("_target_:") :]))
     assert mixture.sources[0].kind == "tuples" and len(mixture.sources[0].open()) == 30
     assert trivet(*words, "--dry-run")[1].split()[:2] == ["reuse", "animals"]

@@ -5,11 +5,13 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from trivet.bench.ledger import Ledger
 from trivet.retrieval.cache import Cache
+from trivet.retrieval.codes import Code
 from trivet.retrieval.stores import bytes_per_vector
 
 LEDGER = Path("results/ledger.jsonl")
@@ -176,12 +178,23 @@ def test_sizes_are_measured_once_encoded_and_each_row_can_be_measured_alone(
     [
         (["--dims", "64"], "--dims: the model has 32 dimensions, not 64"),
         (["--dims", "0"], "--dims: the model has 32 dimensions, not 0"),
+        (["--dims", "32,"], "--dims: 32, is not whole numbers by commas"),
+        (["--pools", "x"], "--pools: x is not whole numbers by commas. Write --pools 4 or"),
+        (["--budgets", "1.5"], "--budgets: 1.5 is not whole numbers by commas"),
         (["--stores", "int9"], "--stores: no store int9. Did you mean int8"),
     ],
 )
 def test_a_size_that_there_is_not_is_refused_before_any_work(trivet, zoo, model, words, match):
     status, _, error = trivet("sizes", "--bench", zoo(), "--model", model, *words)
     assert status == 2 and match in error and not LEDGER.exists()
+    assert error.count("\n") == 1
+
+
+def test_the_help_of_sizes_names_stores_that_there_are(trivet):
+    status, out, _ = trivet("sizes", "--help")
+    named = re.search(r"of a ColBERT model ([\w,]+), the first", " ".join(out.split()))
+    assert status == 0 and named
+    assert set(named[1].split(",")) <= set(get_args(Code))
 
 
 def test_sizes_of_a_colbert_model_are_encoded_once_and_each_row_can_be_measured_alone(

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from trivet.core.errors import ConfigError, DataError
+from trivet.core.artifact import Store
+from trivet.core.errors import ArtifactError, ConfigError, DataError
 from trivet.data.columns import Columns
 from trivet.data.sources import Source
 
@@ -135,6 +136,38 @@ def test_a_fingerprint_follows_the_content_and_not_the_path(tmp_path):
     three = write(tmp_path / "three", rows=ROWS[::-1])
     prints = [Source("s", columns=PAIRS, path=str(p)).fingerprint() for p in (one, two, three)]
     assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_rows_of_an_artifact_that_were_changed_are_refused_though_cached(tmp_path, whole):
+    made = Store(tmp_path / "store").make("scores", "a" * 64, write, {})
+    path = str(made.path if whole else made.path / "rows.jsonl")
+    assert contents(Source("s", PAIRS, path=path).open(tmp_path / "cache")) == EXPECTED
+    write(made.path, rows=ROWS[::-1])
+    with pytest.raises(ArtifactError) as caught:
+        Source("s", PAIRS, path=path).open(tmp_path / "cache")
+    assert str(caught.value) == (
+        f"{made.path}/rows.jsonl: was changed: manifest.json beside it names another sha256. "
+        "Delete its folder and make it again with the same command"
+    )
+    with pytest.raises(ArtifactError, match="make it again: trivet mine x$"):
+        Source("s", PAIRS, path=[f"{made.path}/rows.jsonl"], made_by="trivet mine x").fingerprint()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "not JSON",
+        "[]",
+        '{"files": {"rows.jsonl": "0"}}',
+        '{"key": "k", "stage": "s", "files": ["rows.jsonl"]}',
+        '{"key": "k", "stage": "s", "files": {"other.jsonl": "0"}}',
+    ],
+)
+def test_a_manifest_that_says_nothing_of_a_file_is_none_of_its_business(tmp_path, manifest):
+    path = write(tmp_path / "data")
+    (tmp_path / "data" / "manifest.json").write_text(manifest)
+    assert contents(Source("s", PAIRS, path=str(path)).open(tmp_path / "cache")) == EXPECTED
 
 
 def test_the_same_rows_are_converted_once_and_other_columns_again(tmp_path):

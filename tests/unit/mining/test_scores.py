@@ -24,6 +24,7 @@ class Lengths:
     """Scores a pair by its texts' lengths."""
 
     factor: float = 1.0
+    kind: str = "lengths"
     broken: bool = unkeyed(False)
     dies_at: int = unkeyed(10**9)
     _asked: list[Any] = field(default_factory=list, init=False, repr=False)
@@ -38,7 +39,7 @@ class Lengths:
 
     def describe(self):
         """What it is."""
-        return {"kind": "lengths", "factor": self.factor}
+        return {"kind": self.kind, "factor": self.factor}
 
 
 @pytest.fixture
@@ -75,12 +76,25 @@ def test_the_statistics_tell_how_far_scores_saturate(triplets, tmp_path):
     assert made.manifest["statistics"] == {
         "rows": {"read": 10, "written": 10},
         "scores": 30,
-        "first_is_best": sum(row[0] == max(row) for row in scores) / 10,
+        "first_is_best": sum(row[0] > max(row[1:]) for row in scores) / 10,
         "above_0.99": round(sum(end > 0.99 for end in ends) / 30, 4),
         "below_0.01": round(sum(end < 0.01 for end in ends) / 30, 4),
         "flat_rows": 0.0,
     }
     assert made.manifest["teacher"] == {"kind": "lengths", "factor": 1.0}
+
+
+def test_rows_of_one_score_alone_are_flat_and_have_no_best(triplets, tmp_path):
+    settings = Scores(reranker=Lengths(0.0))
+    found = settings.run(triplets, Store(tmp_path / "store"), tmp_path / "cache").manifest
+    assert found["statistics"]["first_is_best"] == 0.0
+    assert found["statistics"]["flat_rows"] == 1.0
+
+
+def test_sums_of_a_colbert_model_are_no_logits(triplets, tmp_path):
+    settings = Scores(reranker=Lengths(kind="colbert"))
+    found = settings.run(triplets, Store(tmp_path / "store"), tmp_path / "cache").manifest
+    assert found["statistics"].keys() == {"rows", "scores", "first_is_best", "flat_rows"}
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(triplets, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ from trivet.models.colbert import ColBERT, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.export import export
 from trivet.models.heads import Projection
-from trivet.models.latent import load_encoder, load_latent
+from trivet.models.latent import fingerprint, load_encoder, load_latent
 from trivet.models.loading import load_tokenizer
 from trivet.models.packed import hidden_states
 from trivet.models.sae import TopK
@@ -94,3 +96,31 @@ def test_an_autoencoder_of_other_dimensions_or_none_is_told(colbert, tmp_path):
     with pytest.raises(ConfigError) as caught:
         export(colbert, tmp_path, "latent")
     assert caught.value.where == "--sae"
+
+
+def test_an_autoencoder_that_says_it_is_of_another_encoder_or_layer_is_refused(colbert, tmp_path):
+    def refused(folder, facts, what):
+        sae = TopK(16, 64, 4)
+        sae.draw(0)
+        (tmp_path / folder).mkdir()
+        save_lens(sae, tmp_path / folder, facts)
+        with pytest.raises(ArtifactError, match=what):
+            export(colbert, tmp_path, "latent", sae=tmp_path / folder)
+
+    refused("other", {"encoder": "0123456789abcdef"}, "is of another encoder")
+    refused("layer", {"hook_name": "blocks.3.hook_resid_post"}, "is of blocks.3.* the last of 1")
+
+
+def test_what_is_written_for_saelens_names_its_encoder(colbert, lens, tmp_path):
+    for name in ("latent", "again", "back"):
+        (tmp_path / name).mkdir()
+    export(colbert, tmp_path / "latent", "latent", sae=lens)
+    export(tmp_path / "latent", tmp_path / "again", "sae-lens")
+    export(colbert, tmp_path / "back", "latent", sae=tmp_path / "again")  # its own encoder
+    path = tmp_path / "again/cfg.json"
+    config = json.loads(path.read_text())
+    assert config["metadata"]["encoder"] == fingerprint(load_encoder(colbert).encoder)
+    del config["k"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(ArtifactError, match=r"cfg\.json: no k"):
+        export(colbert, tmp_path, "latent", sae=tmp_path / "again")

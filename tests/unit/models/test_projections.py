@@ -134,6 +134,8 @@ def test_what_is_not_linear_does_not_fold():
         ({"dim": 4, "gated": True}, "gated: has no effect"),
         ({"dim": 4, "depth": 2, "scale": 1.0}, "scale: has no effect"),
         ({"dim": 4, "depth": 2, "residual_init": "identity"}, "residual_init: has no effect"),
+        ({"dim": 4, "factor": 4.0}, "factor: has no effect"),
+        ({"dim": 4, "depth": 2, "factor": 4.0, "widths": [24]}, "factor: has no effect"),
         ({"dim": 4, "depth": 2, "dropout": 1.0}, "below 1"),
         ({"dim": 16}, "16 dimensions are more than the encoder's 12"),
     ],
@@ -141,3 +143,10 @@ def test_what_is_not_linear_does_not_fold():
 def test_settings_without_effect_are_refused(fields, match):
     with pytest.raises(ConfigError, match=match):
         draw(FeedForward(**fields), 12, 0)
+
+
+@pytest.mark.parametrize("sizes", [{"depth": 2, "factor": 1.0}, {"depth": 3, "widths": [12, 12]}])
+def test_an_init_is_refused_where_no_residual_has_a_map(sizes):
+    head = FeedForward(dim=4, residual=True, residual_init="identity", **sizes)
+    with pytest.raises(ConfigError, match="residual_init: has no effect where no residual"):
+        draw(head, 12, 0)

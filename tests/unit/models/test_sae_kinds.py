@@ -67,6 +67,7 @@ def test_afterwards_a_token_does_not_depend_on_its_neighbours():
     with torch.no_grad():
         sae.encode(2 * x)
     assert float(sae.threshold) == before  # a pass without gradients teaches nothing
+    sae.seen.fill_(1e6)
     sae.encode(2 * x)
     assert before < float(sae.threshold) < 1.1 * before
     sae.eval()
@@ -172,3 +173,11 @@ def test_directions_can_be_held_at_length_1():
     Rebuilt(Frozen(sae), unit=True)(bags(vectors()))
     torch.testing.assert_close(sae.decoder.norm(dim=1), torch.ones(64, dtype=torch.float64))
     assert {BatchTopK.kind, JumpReLU.kind} == {"batch_topk", "jump_relu"}
+
+
+def test_a_threshold_forgets_how_training_began():
+    sae = made("batch_topk").train()
+    for least in torch.linspace(10, 1, 100, dtype=torch.float64):
+        sae._remember(least)
+    assert 1 < float(sae.threshold) < 2.5  # of the last 20 of 100 steps the mean is 1.9
+    assert float(sae.seen) == 100

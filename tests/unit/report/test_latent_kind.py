@@ -44,6 +44,8 @@ def test_shares_add_up_and_their_intervals_hold_them():
         assert one.low == pytest.approx(one.value - wide, abs=0.02)
         assert one.high == pytest.approx(one.value + wide, abs=0.02)
         assert one.published == PUBLISHED[one.kind]
+    (none,) = [one for one in shares(["lexical"] * 3) if one.kind == "broad topical"]
+    assert none.value == none.low == 0 and 0.5 < none.high < 0.6  # three latents say little
     assert sum(PUBLISHED.values()) == pytest.approx(1)
 
 

@@ -96,6 +96,12 @@ def test_too_few_documents_give_no_score():
     assert told(made, 0, LOOK) is None
 
 
+def test_random_contexts_of_few_documents_give_no_score():
+    made = scanned(token=5)
+    made.reference.rows[:] = 60 + np.arange(len(made.reference.rows)) % 19
+    assert told(made, 0, LOOK) is None
+
+
 def test_the_score_is_the_same_every_time_and_the_seed_changes_it():
     made = scanned(seed=3)
     assert told(made, 0, LOOK) == told(made, 0, LOOK)

@@ -98,6 +98,20 @@ def test_lengths_asked_for_go_before_the_models(folder):
     assert made.describe()["lengths"] == {"query": 30, "document": 1}
 
 
+def test_lengths_beyond_what_the_model_was_used_for_are_read_and_beyond_its_positions_refused(
+    folder,
+):
+    place = folder(length=2)
+    made = DenseRetriever(place, lengths={"document": 4}, machine=CPU)
+    made.index(corpus_of(["fox hill road hill", "fox hill road fox", "fox hill road hill fox"]))
+    assert made.describe()["truncated_document_share"] == pytest.approx(1 / 3, abs=1e-6)
+    scores = dict(search(made, ["fox"], 3).of(0))
+    assert scores["d0"] == pytest.approx(scores["d2"], abs=1e-6)
+    assert scores["d0"] != pytest.approx(scores["d1"], abs=1e-4)
+    with pytest.raises(ConfigError, match=r"lengths\.document: 9999 content tokens do not fit"):
+        DenseRetriever(place, lengths={"document": 9999}, machine=CPU).load()
+
+
 def test_prompts_asked_for_go_before_the_models(folder, texts):
     place, documents = folder(prompts={"query": "ask: ", "document": "say: "}), texts(10, 4)
     prompted = DenseRetriever(place, prompts={"query": "find "}, machine=CPU)

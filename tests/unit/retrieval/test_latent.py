@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 
@@ -228,13 +229,57 @@ def test_what_is_saved_is_what_is_loaded(model, folder):
     torch.testing.assert_close(load_latent(folder)(tokens).values, model(tokens).values)
 
 
-def test_a_document_that_activates_nothing_is_never_found(model, tmp_path):
+def test_a_dictionary_that_was_exchanged_is_noticed_whatever_its_manifest_says(
+    model, folder, tmp_path
+):
+    place = tmp_path / "model"
+    shutil.copytree(folder, place)
+    (place / "manifest.json").write_text(json.dumps({"key": "k", "stage": "sae"}))
+    kept = {"cache": Cache(folder=str(tmp_path / "cache"))}
+    before, _ = searched(place, **kept)
+    sae = TopK(16, 40, 3)
+    sae.draw(7)
+    wanted = tmp_path / "wanted"
+    save_latent(Model(model.encoder, sae, model.tokenizer), wanted)
+    shutil.copy(wanted / "sae/model.safetensors", place / "sae/model.safetensors")
+    after, _ = searched(place, **kept)
+    assert np.array_equal(after, searched(wanted)[0]) and not np.array_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("config", "what"), [({"k": None}, "no k"), ({"layer": 0}, "of layer 0, and the last is read")]
+)
+def test_a_config_that_lacks_something_or_is_of_another_layer_is_told(
+    folder, tmp_path, config, what
+):
+    shutil.copytree(folder, tmp_path / "model")
+    path = tmp_path / "model/sae/config.json"
+    facts = json.loads(path.read_text()) | config
+    path.write_text(json.dumps({name: value for name, value in facts.items() if value is not None}))
+    with pytest.raises(ArtifactError, match=what):
+        load_latent(tmp_path / "model")
+
+
+def test_a_file_that_was_cut_off_is_named(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    path = tmp_path / "model/sae/model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ArtifactError, match=r"sae/model\.safetensors: is damaged"):
+        load_latent(tmp_path / "model")
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"sae: no model\.safetensors"):
+        load_latent(tmp_path / "model")
+
+
+def test_a_document_that_activates_nothing_is_never_found(model, tmp_path, caplog):
     mute = Model(model.encoder, TopK(16, 40, 3), model.tokenizer).eval()
     mute.sae.encoder.data.zero_()
     mute.sae.decoder.data.zero_()
     save_latent(mute, tmp_path)
     found, made = searched(tmp_path)
     assert not found.any() and made.describe()["document_terms"] == 0
+    assert "5 of 5 documents hold no term" in caplog.text
+    assert "no latent counts anything" in caplog.text
 
 
 def test_vectors_that_are_no_numbers_end_with_one_line(model, tmp_path):

@@ -186,7 +186,12 @@ def test_stored_activations_are_made_once_and_a_damaged_shard_anew(
 
 @pytest.mark.parametrize(
     ("options", "where"),
-    [({"widths": [64]}, "widths"), ({"aux_k": -1}, "aux_k"), ({"pressure": -1.0}, "pressure")],
+    [
+        ({"widths": [64]}, "widths"),
+        ({"aux_k": -1}, "aux_k"),
+        ({"pressure": -1.0}, "pressure"),
+        ({"pressure": 5.0}, "pressure"),
+    ],
 )
 def test_settings_that_train_nothing_are_refused(data, options, where):
     with pytest.raises(ConfigError) as caught:
@@ -223,3 +228,11 @@ def test_more_latents_a_token_than_there_are_is_refused(data):
 def test_without_a_model_there_is_nothing_to_take_apart(data):
     with pytest.raises(ConfigError, match="no model"):
         stage(data).accept(has_parent=False)
+
+
+def test_dead_latents_that_there_cannot_be_are_told(tmp_path, parent, data, caplog):
+    stage(data, aux_k=8).run(parent, work(tmp_path / "few", "sae"))
+    assert "aux_k does nothing: a latent is dead after 10,000,000 tokens" in caplog.text
+    caplog.clear()
+    stage(data, aux_k=8, dead_after=10).run(parent, work(tmp_path / "many", "sae"))
+    assert "aux_k does nothing" not in caplog.text
