@@ -13,7 +13,6 @@ from trivet.cli.eval import parser as eval_parser
 from trivet.core.errors import ConfigError
 
 if TYPE_CHECKING:
-
     from trivet.bench.task import Task
     from trivet.report.latent_inspection import Inspection
 

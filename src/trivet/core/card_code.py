@@ -55,8 +55,8 @@ With [sentence-transformers](https://sbert.net) 6, whose vectors are the same:
 With trivet:
 {_EVAL}"""
 _GATED = f"""
-Its head has gates, so [PyLate](https://github.com/lightonai/pylate) reads it only where trivet is
-installed, too:
+Its head has gates, or a scale beside an activation, so [PyLate](https://github.com/lightonai/pylate)
+reads it only where trivet is installed, too:
 {_PYLATE}
 With trivet:
 {_EVAL}"""

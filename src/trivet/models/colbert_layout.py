@@ -37,7 +37,7 @@ def save_colbert(model: ColBERT, folder: Path) -> None:
     modules = [{"idx": 0, "name": "0", "path": "", "type": _TRANSFORMER}]
     for i, layer in enumerate(model.head, 1):
         name = f"{i}_Dense"
-        kind = _DENSE if cast("Projection", layer).gate is None else _GATED
+        kind = _GATED if cast("Projection", layer).beyond else _DENSE
         modules.append({"idx": i, "name": str(i), "path": name, "type": kind})
         (folder / name).mkdir()
         save_projection(cast("Projection", layer), folder / name)

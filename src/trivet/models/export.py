@@ -17,7 +17,7 @@ from trivet.core.files import read_json
 from trivet.models.colbert import ColBERT
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.dense import Dense
-from trivet.models.heads import Projection, one_map, refuse_gates
+from trivet.models.heads import Projection, one_map, refuse_beyond
 from trivet.models.latent import Latent, fingerprint, load_encoder, load_latent, save_latent
 from trivet.models.layout import load_dense, save_dense
 from trivet.models.multi_vector import save_multi_vector
@@ -75,7 +75,7 @@ def export(
         save_onnx(model, out)
     elif isinstance(model, ColBERT):
         fix = "Choose --format onnx, which holds any head"
-        refuse_gates(_layers(model), where=f"--format {form}", fix=fix)
+        refuse_beyond(_layers(model), where=f"--format {form}", fix=fix)
         write = save_colbert if form == "pylate" else save_multi_vector
         write(model, out)
     elif isinstance(model, Dense) and form == "sentence-transformers":

@@ -59,6 +59,16 @@ class Projection(nn.Module):
         self.scale = None if scale is None or not residual else nn.Parameter(torch.tensor(scale))
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def beyond(self) -> str:
+        """What of it PyLate's own layer cannot express: nothing, gates, or a scale."""
+        if self.gate is not None:
+            return "gates"
+        curved = not isinstance(self.activation, nn.Identity)
+        if self.scale is not None and self.residual is None and curved:
+            return f"a scaled residual beside {type(self.activation).__name__}"
+        return ""
+
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, inner) to (…, outer)."""
         out = self.linear(hidden)
@@ -93,6 +103,7 @@ def load_projection(folder: Path) -> Projection:
         activation=_ACTIVATIONS[name](),
         residual=bool(config.get("use_residual", False)),
         gated=bool(config.get("gated", False)),
+        scale=1.0 if config.get("scaled") else None,
     )
     try:
         made.load_state_dict(load_file(weights))
@@ -106,10 +117,10 @@ def folded(layer: Projection) -> dict[str, Tensor]:
     """A layer's weights without a scale of their own: it goes into the residual's map.
 
     A residual that is the input itself has none; there it goes into the linear map, where nothing
-    but the sum comes out of the layer.
+    but the sum comes out of the layer, and else it stays.
     """
     state = {name: tensor.detach().cpu() for name, tensor in layer.state_dict().items()}
-    scale = state.pop("scale", None)
+    scale = state.get("scale")
     if scale is None:
         return state
     if layer.residual is not None:
@@ -118,10 +129,8 @@ def folded(layer: Projection) -> dict[str, Tensor]:
         weight = state["linear.weight"]
         state["linear.weight"] = weight + (scale - 1) * torch.eye(len(weight), dtype=weight.dtype)
     else:
-        what = f"a scaled residual beside {_nature(layer)} has no place in PyLate"
-        raise ConfigError(
-            what, where="head.scale", fix="Set head.scale=null, or widths that differ"
-        )
+        return state
+    del state["scale"]
     return state
 
 
@@ -131,7 +140,8 @@ def one_map(layers: Sequence[Projection]) -> Projection:
     bias: Tensor | None = None
     for layer in layers:
         if not isinstance(layer.activation, nn.Identity) or layer.gate is not None:
-            what = f"a layer with {_nature(layer)} is not linear"
+            nature = "a gate" if layer.gate is not None else type(layer.activation).__name__
+            what = f"a layer with {nature} is not linear"
             raise ConfigError(what, where="head", fix="Only heads of linear layers can be folded")
         state = {name: tensor.double() for name, tensor in folded(layer).items()}
         own = state["linear.weight"]
@@ -153,6 +163,7 @@ def save_projection(layer: Projection, folder: Path) -> None:
 
     kinds = {kind: name for name, kind in _ACTIVATIONS.items()}
     linear = layer.linear
+    state = {name: tensor.contiguous() for name, tensor in folded(layer).items()}
     write_json(
         folder / "config.json",
         {
@@ -162,18 +173,15 @@ def save_projection(layer: Projection, folder: Path) -> None:
             "activation_function": kinds[type(layer.activation)],
             "use_residual": layer.has_residual,
             **({"gated": True} if layer.gate is not None else {}),
+            **({"scaled": True} if "scale" in state else {}),
         },
     )
-    state = {name: tensor.contiguous() for name, tensor in folded(layer).items()}
     save_file(state, folder / "model.safetensors")
 
 
-def refuse_gates(layers: Sequence[Projection], *, where: str, fix: str) -> None:
+def refuse_beyond(layers: Sequence[Projection], *, where: str, fix: str) -> None:
     """Refuse a head that other libraries' layers cannot express."""
-    if any(layer.gate is not None for layer in layers):
-        what = "a head with gates loads in PyLate only where trivet is installed"
-        raise ConfigError(what, where=where, fix=fix)
-
-
-def _nature(layer: Projection) -> str:
-    return "a gate" if layer.gate is not None else type(layer.activation).__name__
+    for layer in layers:
+        if layer.beyond:
+            what = f"a head with {layer.beyond} loads in PyLate only where trivet is installed"
+            raise ConfigError(what, where=where, fix=fix)

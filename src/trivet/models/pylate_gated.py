@@ -1,5 +1,5 @@
 # pyright: basic
-"""A gated layer for PyLate, which has none: models with gated heads load there through this class.
+"""A layer with a gate or a scale, which PyLate has not: such heads load there through this class.
 
 PyLate finds it by the name that stands in a model's modules.json, so trivet must be installed.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from pylate.models import Dense
 from safetensors.torch import load_file
 from sentence_transformers.util import import_from_string
@@ -18,19 +19,28 @@ from trivet.core.files import read_json
 
 
 class Gated(Dense):
-    """PyLate's layer with a gate: W x times the activation of V x, and the residual."""
+    """PyLate's layer; gated it is W x times the activation of V x, scaled so is its residual."""
 
-    def __init__(self, *args: Any, gated: bool = True, **options: Any) -> None:
-        """As PyLate's, with a second map of the same size."""
+    def __init__(
+        self, *args: Any, gated: bool = False, scaled: bool = False, **options: Any
+    ) -> None:
+        """As PyLate's, with a second map of the same size, and a number."""
         super().__init__(*args, **options)
-        self.gate = nn.Linear(self.in_features, self.out_features, bias=self.bias)
+        size = self.in_features, self.out_features
+        self.gate = nn.Linear(*size, bias=self.bias) if gated else None
+        self.scale = nn.Parameter(torch.ones(())) if scaled else None
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Replace the token embeddings by the layer's output."""
         hidden = features["token_embeddings"]
-        out = self.linear(hidden) * self.activation_function(self.gate(hidden))
+        out = self.linear(hidden)
+        if self.gate is None:
+            out = self.activation_function(out)
+        else:
+            out = out * self.activation_function(self.gate(hidden))
         if self.use_residual:
-            out = out + (self.residual(hidden) if hasattr(self, "residual") else hidden)
+            added = self.residual(hidden) if hasattr(self, "residual") else hidden
+            out = out + (added if self.scale is None else self.scale * added)
         features["token_embeddings"] = out
         return features
 
@@ -45,4 +55,5 @@ class Gated(Dense):
 
     def get_config_dict(self) -> dict[str, Any]:
         """What config.json holds."""
-        return {**super().get_config_dict(), "gated": True}
+        own = {"gated": self.gate is not None, "scaled": self.scale is not None}
+        return {**super().get_config_dict(), **own}

@@ -25,7 +25,7 @@ from trivet.data.mixture import Mixture
 from trivet.data.table import Table
 from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
-from trivet.models.heads import Projection, folded, one_map, refuse_gates
+from trivet.models.heads import Projection, one_map, refuse_beyond
 from trivet.models.layout import load_dense
 from trivet.models.lengths import read_longer
 from trivet.models.projections import TokenHead, draw
@@ -75,7 +75,8 @@ class Colbert:
     skip: Literal["none", "punctuation"] | list[str] | None = None
     """Document tokens that get no vector: none, punctuation, or a list; null as above."""
     plain: bool = True
-    """Whether it must load in PyLate where trivet is not installed: a head with gates does not."""
+    """Whether it must load in PyLate where trivet is not installed: one with gates, or a scale
+    beside an activation, does not."""
     fold: bool = False
     """Whether a head of linear layers is saved as the one layer that they make together."""
     lower: bool | None = None
@@ -153,9 +154,8 @@ class Colbert:
         model = self._kept(folder) if self.head is None else self._turned(folder)
         layers = self._layers(model)
         if self.plain:
-            refuse_gates(layers, where="plain", fix="Set plain=false, or head.gated=false")
-        for layer in layers:
-            folded(layer)  # what cannot be saved is refused now, not after the training
+            fix = "Set plain=false, or head.gated=false and head.scale=null"
+            refuse_beyond(layers, where="plain", fix=fix)
         if self.fold:
             one_map(layers)
         tokenizer = model.tokenizer

@@ -29,6 +29,10 @@ HEADS = {
         Projection(64, 64, activation=nn.Sigmoid(), residual=True, gated=True),
         Projection(64, 8),
     ],
+    "scaled": lambda: [
+        Projection(32, 32, activation=nn.GELU(), residual=True, scale=0.3),
+        Projection(32, 8),
+    ],
     "two layers": lambda: [
         Projection(32, 64, residual=True),
         Projection(64, 64, activation=nn.GELU(), residual=True),

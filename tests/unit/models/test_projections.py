@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trivet.core.errors import ConfigError
-from trivet.models.heads import Projection, load_projection, one_map, save_projection
+from trivet.models.heads import Projection, load_projection, one_map, refuse_beyond, save_projection
 from trivet.models.projections import FeedForward, draw
 
 HIDDEN = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
@@ -92,11 +92,19 @@ def test_what_is_saved_gives_equal_outputs_without_scales(fields, tmp_path):
     torch.testing.assert_close(read(HIDDEN), head(HIDDEN), atol=1e-6, rtol=0)
 
 
-def test_a_scale_that_pylate_has_no_place_for_is_refused(tmp_path):
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_scale_that_pylate_has_no_place_for_is_kept_and_refused_where_it_must_load(
+    tmp_path, gated
+):
     fields = {"dim": 4, "depth": 2, "widths": [12], "residual": True, "scale": 0.3}
-    head = draw(FeedForward(**fields, activation="gelu"), 12, 0)
-    with pytest.raises(ConfigError, match="a scaled residual beside GELU has no place"):
-        save_projection(head[0], tmp_path)
+    head = draw(FeedForward(**fields, activation="gelu", gated=gated), 12, 0)
+    save_projection(head[0], tmp_path)
+    read = load_projection(tmp_path)
+    assert float(read.scale.detach()) == pytest.approx(0.3)
+    torch.testing.assert_close(read(HIDDEN), head[0](HIDDEN))
+    what = "gates" if gated else "a scaled residual beside GELU"
+    with pytest.raises(ConfigError, match=f"a head with {what} loads in PyLate only"):
+        refuse_beyond(list(head), where="plain", fix="x")
 
 
 @pytest.mark.parametrize(
