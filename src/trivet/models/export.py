@@ -92,7 +92,8 @@ def _layers(model: ColBERT) -> list[Projection]:
 
 def _check_encoder(encoder: Any, facts: dict[str, Any], sae: Path) -> None:
     """Refuse an autoencoder that says it is of another encoder, or of a layer before the last."""
-    if facts.get("encoder", fingerprint(encoder)) != fingerprint(encoder):
+    own = fingerprint(encoder)
+    if facts.get("encoder", own) != own:
         fix = "Give the encoder that it was trained on"
         raise ArtifactError("is of another encoder", where=str(sae), fix=fix)
     hook = str(facts.get("hook_name", LAST))

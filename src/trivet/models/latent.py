@@ -120,7 +120,8 @@ def load_latent(folder: Path) -> Latent:
         sae.bias = torch.zeros(sae.latents)
     sae.load_state_dict(read_weights(folder / FOLDER / "model.safetensors"))
     _check(sae, dense.dim, folder)
-    if config.get("encoder", fingerprint(dense.encoder)) != fingerprint(dense.encoder):
+    own = fingerprint(dense.encoder)
+    if config.get("encoder", own) != own:
         fix = "Put it beside the encoder that it was trained on, or train one on this encoder"
         raise ArtifactError("its autoencoder is of another encoder", where=str(folder), fix=fix)
     return Latent(dense.encoder, sae, dense.tokenizer)
