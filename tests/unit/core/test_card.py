@@ -147,7 +147,8 @@ def test_a_model_that_trivet_did_not_make_is_named_by_where_it_came_from(tmp_pat
 def test_a_card_promises_a_library_only_what_it_can_read(tmp_path):
     plain, gated = card(tmp_path), card(tmp_path, kinds=("Transformer", "Gated", "Dense"))
     assert "MultiVectorEncoder" in plain and "only where trivet" not in plain
-    assert "MultiVectorEncoder" not in gated and "only where trivet is\ninstalled" in gated
+    assert "MultiVectorEncoder" not in gated
+    assert "only where trivet is installed" in " ".join(gated.split())
 
 
 def test_results_come_last_and_only_where_there_are_some(tmp_path):
