@@ -1,4 +1,4 @@
-"""A model's linear layers in fp32 on a CPU, through the faster library (`inner`)."""
+"""A model's linear layers on a CPU, by products of ours (`inner`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from trivet.core.inner import inner, onednn
@@ -14,12 +15,13 @@ from trivet.core.inner import inner, onednn
 _LEAST = 1 << 26  # multiplications; below it, compiling a kernel for a new shape costs too much
 
 
-def fast_linears() -> AbstractContextManager[Any]:
-    """While this is open, large `F.linear` calls in fp32 take the faster library, if there is one.
+def fast_linears(*, learning: bool = False) -> AbstractContextManager[Any]:
+    """While this is open, large `F.linear` calls on a CPU are products of ours, where that helps.
 
-    Under autocast, on a GPU and on other processors nothing changes.
+    In fp32 it does where another library is faster; for a model that is `learning` on a CPU,
+    always.
     """
-    return _Linears() if onednn() else nullcontext()
+    return _Linears() if learning or onednn() else nullcontext()
 
 
 class _Linears(TorchFunctionMode):
@@ -31,12 +33,17 @@ class _Linears(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func is F.linear and not torch.is_autocast_enabled("cpu"):
-            return _linear(*args, **kwargs)
-        return func(*args, **kwargs)
+        return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Any:  # noqa: A002 - torch's name
-    plain = type(input) is torch.Tensor and input.dtype == torch.float32
+    plain = type(input) is Tensor and input.dtype in (torch.float32, torch.bfloat16)
+    low = torch.is_autocast_enabled("cpu")
     large = plain and input.numel() * len(weight) >= _LEAST
-    return inner(input, weight, bias) if large else F.linear(input, weight, bias)
+    if not large or (low and not torch.is_grad_enabled()):
+        return F.linear(input, weight, bias)
+    if low:
+        dtype = torch.get_autocast_dtype("cpu")
+        input, weight = input.to(dtype), weight.to(dtype)  # noqa: A001
+        bias = None if bias is None else bias.to(dtype)
+    return inner(input, weight, bias)

@@ -166,7 +166,8 @@ class Stepper:
         device = next(model.parameters()).device.type
         low = self.settings.precision == "bf16"
         own = tokens.select(group)  # kept states are fp16, which autocast on a CPU does not join
-        with torch.autocast(device, torch.bfloat16, enabled=low), fast_linears():
+        linears = fast_linears(learning=device == "cpu")
+        with torch.autocast(device, torch.bfloat16, enabled=low), linears:
             return model(own)
 
     def _put_back(self, held: list[Tensor | None]) -> None:

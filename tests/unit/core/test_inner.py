@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -75,21 +77,72 @@ def test_other_precisions_stay_where_they_are(cpu, monkeypatch):
     assert inner(a.bfloat16(), a.bfloat16()).dtype == torch.bfloat16
 
 
-def test_only_large_layers_in_fp32_are_taken(cpu, monkeypatch):
+@pytest.mark.parametrize("reached", [[], [0, 1, 17], range(0, 40, 2), range(40)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.usefixtures("cpu")
+def test_rows_without_a_gradient_are_left_out_on_the_way_back(reached, dtype):
+    a = torch.randn(4, 10, 24, dtype=dtype).transpose(0, 1)  # rows that do not lie side by side
+    b, bias, weights = torch.randn(9, 24, dtype=dtype), torch.zeros(9, dtype=dtype), torch.zeros(40)
+    weights[list(reached)] = 1.0
+
+    def gradients(linear):
+        leaves = [x.clone().requires_grad_() for x in (a, b, bias)]
+        (linear(*leaves).flatten(0, 1) * weights[:, None].to(dtype)).square().sum().backward()
+        return [leaf.grad for leaf in leaves]
+
+    for ours, plain in zip(gradients(inner), gradients(F.linear), strict=True):
+        torch.testing.assert_close(
+            ours, plain, atol=1e-4, rtol=1e-2 if dtype != a.float().dtype else 1e-5
+        )
+
+
+def test_less_than_half_of_the_rows_are_taken_alone():
+    rows = torch.zeros(6, 3)
+    rows[[1, 4], 2] = 1.0  # where the first column says nothing
+    assert module._reached(rows).tolist() == [1, 4]
+    rows[0, 1] = rows[5, 0] = 1.0
+    assert module._reached(rows) is None
+    assert module._reached(torch.ones(6, 3)) is None
+
+
+@pytest.mark.parametrize("learning", [True, False])
+def test_only_large_layers_are_taken(cpu, monkeypatch, learning):
     taken = []
 
     def seen(*args):
-        taken.append(args[0].shape)
+        taken.append(args[0].dtype)
         return F.linear(*args)
 
     monkeypatch.setattr(linears, "inner", seen)
     monkeypatch.setattr(linears, "_LEAST", 1000)
     layer, few, many = torch.nn.Linear(8, 8), torch.randn(4, 8), torch.randn(64, 8)
-    with fast_linears():
+    with fast_linears(learning=learning):
         layer(few)
         layer(many)
         with torch.autocast("cpu", torch.bfloat16):
             assert layer(many).dtype == torch.bfloat16
+            with torch.no_grad():
+                assert layer(many).dtype == torch.bfloat16
         assert layer.double()(many.double()).dtype == torch.float64
     layer.float()(many)
-    assert taken == ([many.shape] if "AMD" in cpu else [])
+    assert taken == ([torch.float32, torch.bfloat16] if "AMD" in cpu or learning else [])
+
+
+def test_a_model_learns_the_same_in_bf16_with_products_of_ours(monkeypatch):
+    monkeypatch.setattr(linears, "_LEAST", 1)
+
+    def gradients(context):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(16, 32), torch.nn.GELU(), torch.nn.Linear(32, 4)
+        )
+        with torch.autocast("cpu", torch.bfloat16), context:
+            out = model(torch.randn(50, 16))
+        out[:5].square().sum().backward()
+        return [out, *(p.grad for p in model.parameters())]
+
+    for ours, plain in zip(
+        gradients(fast_linears(learning=True)), gradients(nullcontext()), strict=True
+    ):
+        assert ours.dtype == plain.dtype
+        torch.testing.assert_close(ours, plain, atol=1e-3, rtol=2e-2)
