@@ -90,10 +90,11 @@ def write_pairs(path: Path) -> None:
 def slow_writes(folder: Path, pause_at: int, modules: Iterable[Any]) -> None:
     """Make the process stop inside the write that passes the given byte, whichever module's."""
     written = 0
-    whole = files.write_bytes
+    whole = files.write_pieces
 
-    def write_bytes(path: Path, data) -> None:
+    def write_pieces(path: Path, pieces) -> None:
         nonlocal written
+        data = b"".join(pieces)
         if written + len(data) > pause_at:
             with path.open("wb") as stream:
                 stream.write(data[: pause_at - written])
@@ -101,10 +102,10 @@ def slow_writes(folder: Path, pause_at: int, modules: Iterable[Any]) -> None:
                 (folder / "paused").touch()
                 time.sleep(600)
         written += len(data)
-        whole(path, data)
+        whole(path, [data])
 
     for module in modules:
-        module.write_bytes = write_bytes
+        module.write_pieces = write_pieces
 
 
 def child(folder: Path, pause_at: int | None) -> int:

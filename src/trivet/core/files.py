@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,17 @@ _CHUNK = 1 << 20
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write and sync one file. Every byte of a checkpoint or manifest passes through here."""
-    view = memoryview(data)
+    """Write and sync one file."""
+    write_pieces(path, [data])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write and sync one file, a piece at a time: so is every byte of a checkpoint written."""
     with path.open("wb") as stream:
-        for start in range(0, len(view), _CHUNK):
-            stream.write(view[start : start + _CHUNK])
+        for piece in pieces:
+            view = memoryview(piece)
+            for start in range(0, len(view), _CHUNK):
+                stream.write(view[start : start + _CHUNK])
         stream.flush()
         os.fsync(stream.fileno())
 

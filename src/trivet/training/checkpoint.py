@@ -7,25 +7,38 @@ the tests compare a resumed run with an unbroken one.
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trivet.core.errors import ArtifactError, TrivetError
-from trivet.core.files import read_json, whole_folder, write_bytes, write_json
+from trivet.core.files import read_json, whole_folder, write_json, write_pieces
 from trivet.core.hashing import tree_digests
 from trivet.core.ranks import first
 from trivet.training.shard import split_like, whole
 
 log = logging.getLogger("trivet")
 STATE = "state.json"
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,7 @@ def write(
         return
     with whole_folder(place(folder, step)) as aside:
         for name, part in (("model", weights), ("optimizer", tensors)):
-            data = save({key: value.detach().cpu().contiguous() for key, value in part.items()})
-            write_bytes(aside / f"{name}.safetensors", data)
+            write_pieces(aside / f"{name}.safetensors", _pieces(part))
         state = {"step": step, "optimizer": groups, "files": tree_digests(aside)}
         write_json(aside / STATE, {**state, **extra})
 
@@ -120,6 +132,23 @@ def rotate(folder: Path, keep: int, also: int | None = None) -> None:
     for path in paths[: max(0, len(paths) - keep)]:
         if also is None or path != place(folder, also):
             shutil.rmtree(path)
+
+
+def _pieces(tensors: dict[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """A safetensors file a tensor at a time, for the library's `save` holds all of it twice."""
+    order = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    header: dict[str, Any] = {}
+    end = 0
+    for name, tensor in order:
+        start, end = end, end + tensor.nbytes
+        places = {"shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": _DTYPES[tensor.dtype], **places}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that tensors begin at whole words
+    yield len(text).to_bytes(8, "little") + text
+    for _, tensor in order:
+        flat = tensor.detach().cpu().contiguous().flatten()
+        yield memoryview(cast(Any, flat.view(torch.uint8).numpy()))
 
 
 def _split_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
