@@ -1,7 +1,8 @@
 """The attention that is fastest where it runs, over texts that are filled up or lie end to end.
 
-In bf16 on a CPU torch's fused attention has a slow backward pass, and plain batched products are
-faster until the score matrix outgrows the caches; in fp32, and on a GPU, the fused one wins.
+In bf16 on a CPU torch's fused attention has a slow backward pass, and with dropout a CPU has none:
+plain batched products are faster there until the score matrix outgrows the caches; otherwise, and
+on a GPU, the fused one wins.
 Registered with transformers under one name, so any encoder that uses its attention interface
 gets it.
 """
@@ -31,7 +32,7 @@ def attention(
     packing: Any = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Plain products for short texts trained in bf16 on a CPU, the fused ones elsewhere.
+    """Plain products for short texts trained on a CPU in bf16 or with dropout, else the fused ones.
 
     With `packing`, B is 1 and texts lie end to end: each attends to itself alone.
     """
@@ -44,9 +45,10 @@ def attention(
 
         return packing.attend(query, key, value, within), None
     short = query.shape[2] <= LONGEST_PLAIN and query.shape[1] == key.shape[1]
-    on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    low = query.dtype == torch.bfloat16 and torch.is_grad_enabled()
+    slow = query.device.type == "cpu" and (low or dropout > 0)
     causal = attention_mask is None and bool(getattr(module, "is_causal", False))
-    if causal or not (on_cpu and short and torch.is_grad_enabled()):
+    if causal or not (slow and short):
         out, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
@@ -79,7 +81,8 @@ def plain(
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
-    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    if dropout > 0:
+        weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous()
 
 

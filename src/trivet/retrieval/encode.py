@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trivet.core.buckets import packs
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 from trivet.core.machine import Precision
 from trivet.core.memory import halving
 from trivet.core.prefetch import prefetch
@@ -113,7 +113,7 @@ def encode_shards(
 
 def _encoded(model: Dense | ColBERT, ids: Ragged, side: str, budget: int) -> Tensor | Ragged:
     model.budget = budget
-    with fast_linears():
+    with fast_layers():
         found: Any = model(ids) if isinstance(model, Dense) else model(ids, side)
     if isinstance(found, Ragged):
         return Ragged(found.values.float().cpu(), found.offsets)

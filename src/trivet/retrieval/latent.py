@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import ConfigError, TrivetError
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 from trivet.core.memory import halving
 from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent as Model
@@ -107,7 +107,7 @@ class Latent(Terms[Model]):
 
             def work(budget: int, rows: Ragged = rows) -> Ragged:
                 model.budget = budget
-                with fast_linears():
+                with fast_layers():
                     return model(rows, self.pooling)
 
             found, _ = halving(work, self.machine.encode_tokens, what)
@@ -125,7 +125,7 @@ class Latent(Terms[Model]):
         exact = torch.bfloat16 if self.precision == "bf16" else torch.float32
 
         def read(budget: int) -> Shard:
-            with fast_linears():
+            with fast_layers():
                 return Shard(torch.arange(len(ids)), model.states(ids, budget, exact), 0)
 
         def make() -> Shard:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trivet.core.errors import ConfigError
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 from trivet.core.machine import Machine, Precision
 from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
@@ -189,7 +189,7 @@ class CrossEncoder(_Model):
         if pairs.types is not None:
             inputs["token_type_ids"] = pairs.types.pad()[0]
         inputs = {name: value.to(state["device"]) for name, value in inputs.items()}
-        with fast_linears():
+        with fast_layers():
             return state["model"](**inputs).logits[:, 0]  # (B,)
 
 
@@ -244,7 +244,7 @@ class CausalYesNo(_Model):
     def _forward(self, pairs: Pairs) -> Tensor:
         state = self._ready()
         ids, mask = pairs.left()  # (B, L)
-        with fast_linears():
+        with fast_layers():
             out = state["model"](
                 input_ids=ids.to(state["device"]),
                 attention_mask=mask.long().to(state["device"]),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trivet.core.buckets import buckets
 from trivet.core.errors import ConfigError
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 from trivet.core.memory import halving
 from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
@@ -65,7 +65,7 @@ def _of_group(
     model.logits = logits
     out: list[Tensor] = []
     for part in group.split(model.texts):
-        with fast_linears():
+        with fast_layers():
             weights = model(ids.select(part))  # (b, V) fp32
         if top is not None and top < weights.shape[1]:
             kept = weights.topk(top, dim=1)

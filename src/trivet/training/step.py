@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from trivet.core.buckets import packs
 from trivet.core.errors import TrivetError
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 from trivet.core.memory import halving, out_of_memory
 from trivet.core.ragged import Ragged, concatenate
 from trivet.core.ranks import gather, rank, world
@@ -166,8 +166,8 @@ class Stepper:
         device = next(model.parameters()).device.type
         low = self.settings.precision == "bf16"
         own = tokens.select(group)  # kept states are fp16, which autocast on a CPU does not join
-        linears = fast_linears(learning=device == "cpu")
-        with torch.autocast(device, torch.bfloat16, enabled=low), linears:
+        layers = fast_layers(learning=device == "cpu")
+        with torch.autocast(device, torch.bfloat16, enabled=low), layers:
             return model(own)
 
     def _put_back(self, held: list[Tensor | None]) -> None:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from trivet.core import inner as module
-from trivet.core import linears
+from trivet.core import layers
 from trivet.core.inner import evened, inner, onednn
-from trivet.core.linears import fast_linears
+from trivet.core.layers import fast_layers
 
 
 @pytest.fixture(params=["AMD EPYC", "Intel(R) Xeon(R)"])
@@ -113,10 +113,10 @@ def test_only_large_layers_are_taken(cpu, monkeypatch, learning):
         taken.append(args[0].dtype)
         return F.linear(*args)
 
-    monkeypatch.setattr(linears, "inner", seen)
-    monkeypatch.setattr(linears, "_LEAST", 1000)
+    monkeypatch.setattr(layers, "inner", seen)
+    monkeypatch.setattr(layers, "_LEAST", 1000)
     layer, few, many = torch.nn.Linear(8, 8), torch.randn(4, 8), torch.randn(64, 8)
-    with fast_linears(learning=learning):
+    with fast_layers(learning=learning):
         layer(few)
         layer(many)
         with torch.autocast("cpu", torch.bfloat16):
@@ -129,7 +129,7 @@ def test_only_large_layers_are_taken(cpu, monkeypatch, learning):
 
 
 def test_a_model_learns_the_same_in_bf16_with_products_of_ours(monkeypatch):
-    monkeypatch.setattr(linears, "_LEAST", 1)
+    monkeypatch.setattr(layers, "_LEAST", 1)
 
     def gradients(context):
         torch.manual_seed(0)
@@ -142,7 +142,7 @@ def test_a_model_learns_the_same_in_bf16_with_products_of_ours(monkeypatch):
         return [out, *(p.grad for p in model.parameters())]
 
     for ours, plain in zip(
-        gradients(fast_linears(learning=True)), gradients(nullcontext()), strict=True
+        gradients(fast_layers(learning=True)), gradients(nullcontext()), strict=True
     ):
         assert ours.dtype == plain.dtype
         torch.testing.assert_close(ours, plain, atol=1e-3, rtol=2e-2)

@@ -3,6 +3,7 @@ import torch
 import yaml
 
 from trivet.core.errors import ArtifactError, ConfigError
+from trivet.core.layers import fast_layers
 from trivet.core.places import config_folder
 from trivet.models.attention import attention, plain
 from trivet.models.backbone import Fresh, Pretrained, keep_layers
@@ -184,3 +185,19 @@ def test_a_decoder_looks_back_only_where_plain_products_would_be_faster():
     whole, _ = attention(module, q, k, v, None)  # (1, L, H, D)
     first, _ = attention(module, q[:, :, :2], k[:, :, :2], v[:, :, :2], None)
     torch.testing.assert_close(whole[:, :2], first, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_in_attention_draws_the_same_with_a_graph_and_without(dtype):
+    q, k, v = (torch.randn(1, 2, 5, 4, dtype=dtype, requires_grad=True) for _ in range(3))
+
+    def drawn():
+        torch.manual_seed(0)
+        with fast_layers(learning=True):
+            return attention(torch.nn.Identity(), q, k, v, None, dropout=0.5)[0]
+
+    with torch.no_grad():
+        before = drawn()
+    assert torch.equal(before, drawn()) and not torch.equal(
+        before, attention(torch.nn.Identity(), q, k, v, None)[0]
+    )

@@ -1,4 +1,4 @@
-"""A model's linear layers on a CPU, by products of ours (`inner`)."""
+"""A model's linear layers and its dropout on a CPU, by functions of ours (`inner`, `dropout`)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from trivet.core.dropout import dropout
 from trivet.core.inner import inner, onednn
 
 _LEAST = 1 << 26  # multiplications; below it, compiling a kernel for a new shape costs too much
 
 
-def fast_linears(*, learning: bool = False) -> AbstractContextManager[Any]:
-    """While this is open, large `F.linear` calls on a CPU are products of ours, where that helps.
+def fast_layers(*, learning: bool = False) -> AbstractContextManager[Any]:
+    """While this is open, layers on a CPU run by functions of ours, where that helps.
 
-    In fp32 it does where another library is faster; for a model that is `learning` on a CPU,
-    always.
+    For a model that is `learning` on a CPU it always does; for others only products in fp32, and
+    where another library is faster.
     """
-    return _Linears() if learning or onednn() else nullcontext()
+    return _Layers() if learning or onednn() else nullcontext()
 
 
-class _Linears(TorchFunctionMode):
+class _Layers(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Any,
@@ -32,8 +33,8 @@ class _Linears(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        return _linear(*args, **kwargs) if func is F.linear else func(*args, **kwargs)
+        own = _linear if func is F.linear else dropout if func is F.dropout else func
+        return own(*args, **(kwargs or {}))
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Any:  # noqa: A002 - torch's name
