@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,9 @@ def test_what_a_site_cannot_use_ends_with_status_two_and_one_line(rows, typed, t
 def test_a_watch_says_its_address_answers_and_ends_when_interrupted(rows, ledger, tmp_path):
     command = [*MAIN, "watch", "--ledger", str(ledger.path), "--port", "0", "--rounds", "50"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    on = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # though a shell ignores it
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True) as process:  # fmt: skip
+                          stderr=subprocess.PIPE, text=True, preexec_fn=on) as process:  # fmt: skip
         try:
             line = process.stdout.readline().strip()
             assert line.startswith("http://127.0.0.1:"), process.stderr.read()
