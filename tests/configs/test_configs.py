@@ -11,7 +11,6 @@ from hydra import compose, initialize_config_dir
 
 from trivet.cli.compose import container, prepare
 from trivet.core.errors import ConfigError
-from trivet.core.machine import bf16_units
 from trivet.core.places import config_folder
 from trivet.core.schema import _locate, build
 from trivet.stages.pipeline import run
@@ -112,9 +111,6 @@ def test_every_recipe_runs_without_a_network(exp, tmp_path):
     words = [f"+exp={exp}", "debug=offline", f"out={tmp_path}/out", f"cache={tmp_path}/cache"]
     words += ["debug.steps=4"] if exp in VARIANTS else []
     config = composed("train", *words)
-    for stage in config["stages"].values():
-        if "fit" in stage and not bf16_units("cpu"):  # it would take minutes
-            stage["fit"]["precision"] = "fp32"
     train = build(config)
     assert isinstance(train, Train)
     artifact = run(train, plan(train), config)

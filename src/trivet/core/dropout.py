@@ -1,7 +1,7 @@
 """Dropout on a CPU, from numbers that are drawn many at a time.
 
-torch draws them one after another on processors that are not Intel's, which takes more time there
-than a small encoder's products. A seed gives the same numbers on every processor here.
+torch draws them one after another on processors that are not Intel's, and a small encoder spends
+a good part of a step on that. A seed gives the same numbers on every processor here.
 """
 
 from __future__ import annotations
