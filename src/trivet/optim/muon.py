@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trivet.core.errors import ConfigError
+from trivet.core.layers import fast_layers
 from trivet.optim.adamw import AdamW
 from trivet.optim.schedule import Schedule
 
@@ -130,7 +131,8 @@ class _Both(Optimizer):
         for kind, one in self.inner.items():
             one.state = self.state
             one.param_groups = [group for group in self.param_groups if group["kind"] == kind]
-            one.step()
+            with fast_layers():  # Newton-Schulz is in bf16, whatever the model's precision
+                one.step()
         return loss
 
 

@@ -14,6 +14,13 @@ from trivet.core.inner import evened, inner, onednn
 from trivet.core.layers import fast_layers
 
 
+@pytest.fixture(params=[True, False], ids=["bf16 is slow", "bf16 is fast"])
+def slow(monkeypatch, request):
+    """A processor for which torch has no products in bf16, and one for which it has."""
+    monkeypatch.setattr(layers, "bf16_is_slow", lambda: request.param)
+    return request.param
+
+
 @pytest.fixture(params=["AMD EPYC", "Intel(R) Xeon(R)"])
 def cpu(monkeypatch, request):
     """Either kind of processor, whatever there is."""
@@ -108,6 +115,7 @@ def test_less_than_half_of_the_rows_are_taken_alone():
 @pytest.mark.parametrize("learning", [True, False])
 def test_only_large_layers_are_taken(cpu, monkeypatch, learning):
     taken = []
+    monkeypatch.setattr(layers, "bf16_is_slow", lambda: False)
 
     def seen(*args):
         taken.append(args[0].dtype)
@@ -128,6 +136,7 @@ def test_only_large_layers_are_taken(cpu, monkeypatch, learning):
     assert taken == ([torch.float32, torch.bfloat16] if "AMD" in cpu or learning else [])
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_model_learns_the_same_in_bf16_with_products_of_ours(monkeypatch):
     monkeypatch.setattr(layers, "_LEAST", 1)
 
@@ -146,3 +155,47 @@ def test_a_model_learns_the_same_in_bf16_with_products_of_ours(monkeypatch):
     ):
         assert ours.dtype == plain.dtype
         torch.testing.assert_close(ours, plain, atol=1e-3, rtol=2e-2)
+
+
+@pytest.mark.parametrize("product", [torch.matmul, torch.Tensor.matmul, lambda a, b: a @ b])
+def test_products_in_bf16_are_summed_in_fp32_where_torch_has_none_that_is_fast(slow, product):
+    a, b = torch.randn(3, 7, 40), torch.randn(40, 5)
+    wanted = (a.bfloat16().float() @ b.bfloat16().float()).bfloat16()
+    seen = []
+
+    class Seen(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func is torch.matmul:
+                seen.append(args[0].dtype)
+            return func(*args, **(kwargs or {}))
+
+    with Seen(), fast_layers(learning=True):
+        found = [product(a.bfloat16(), b.bfloat16())]
+        with torch.autocast("cpu", torch.bfloat16):
+            found.append(product(a, b))
+        assert product(a, b).dtype == torch.float32
+        assert product(a.double(), b.double()).dtype == torch.float64
+    for one in found:
+        assert one.dtype == torch.bfloat16
+        torch.testing.assert_close(one, wanted, atol=2e-2, rtol=1e-2)
+        assert torch.equal(one, wanted) or not slow
+    assert (seen[:2] == [torch.float32] * 2) == slow
+
+
+def test_newton_schulz_is_in_bf16_by_products_that_are_fast(slow, monkeypatch):
+    from trivet.optim.adamw import AdamW
+    from trivet.optim.muon import Muon
+
+    widened = []
+    inside = layers._widened
+
+    def seen(*args):
+        widened.append(args[1].dtype)
+        return inside(*args)
+
+    monkeypatch.setattr(layers, "_widened", seen)
+    weight, bias = (torch.nn.Parameter(torch.randn(*shape)) for shape in ((12, 8), (8,)))
+    weight.grad = torch.randn(12, 8)
+    named = [("w", weight), ("b", bias)]
+    Muon(lr=0.1, adamw=AdamW(lr=0.1), matrices=["w"], others=[]).make(named).step()
+    assert widened == [torch.bfloat16] * 15 * slow  # five turns of three products
