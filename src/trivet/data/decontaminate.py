@@ -9,30 +9,57 @@ shorter. Texts are compared in lower case, words only.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from trivet.core.errors import ConfigError
 from trivet.data.table import Table
 
-_WORDS = re.compile(r"\w+")
+_BITS = 64  # of the map, for each hash: one in 64 gets past it by chance
+_ONE, _THREE, _SEVEN = np.uint8(1), np.uint64(3), np.uint64(7)
 _OWN = 0.5  # a source is a bench's own if more of its documents than this stand in the corpus
 
 
 @dataclass(frozen=True)
+class Known:
+    """A set of hashes, behind a map of bits that most questions do not get past."""
+
+    ordered: NDArray[np.uint64]
+    bits: NDArray[np.uint8]
+    shift: np.uint64
+
+    @classmethod
+    def of(cls, parts: Iterable[NDArray[np.uint64]]) -> Known:
+        """The set of all that the parts hold."""
+        ordered = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
+        size = min(33, max(10, (_BITS * len(ordered)).bit_length()))
+        shift = np.uint64(64 - size)
+        bits = np.zeros(1 << (size - 3), np.uint8)
+        places = ordered >> shift
+        np.bitwise_or.at(bits, places >> _THREE, _ONE << (places & _SEVEN).astype(np.uint8))
+        return cls(ordered, bits, shift)
+
+    def has(self, wanted: NDArray[np.uint64]) -> bool:
+        """Whether one of these is in it."""
+        return _compiled()[1](wanted, self.ordered, self.bits, self.shift)
+
+
+@dataclass(frozen=True)
 class Protected:
-    """The test side of one task, as sorted hashes."""
+    """The test side of one task, as hashes."""
 
     task: str
-    queries: NDArray[np.uint64]
-    query_grams: NDArray[np.uint64]
-    relevant: NDArray[np.uint64]
-    relevant_grams: NDArray[np.uint64]
-    corpus: NDArray[np.uint64]
+    queries: Known
+    query_grams: Known
+    relevant: Known
+    relevant_grams: Known
+    corpus: Known
     query_ngram: int
     document_ngram: int
 
@@ -48,15 +75,15 @@ class Protected:
         document_ngram: int,
     ) -> Protected:
         """Hash a task's test queries, their relevant documents, and its whole corpus."""
-        query_words = [_words(text) for text in queries]
-        relevant_words = [_words(text) for text in relevant]
+        hashed_queries = [hashes(text, query_ngram) for text in queries]
+        hashed_relevant = [hashes(text, document_ngram) for text in relevant]
         return cls(
             task,
-            _sorted(_whole(words) for words in query_words if words),
-            _sorted(gram for words in query_words for gram in _grams(words, query_ngram)),
-            _sorted(_whole(words) for words in relevant_words if words),
-            _sorted(gram for words in relevant_words for gram in _grams(words, document_ngram)),
-            _sorted(_whole(words) for text in corpus if (words := _words(text))),
+            Known.of(found[:1] for found in hashed_queries),
+            Known.of(found[1:] for found in hashed_queries),
+            Known.of(found[:1] for found in hashed_relevant),
+            Known.of(found[1:] for found in hashed_relevant),
+            Known.of(hashes(text, document_ngram)[:1] for text in corpus),
             query_ngram,
             document_ngram,
         )
@@ -104,47 +131,100 @@ def decontaminate(table: Table, protected: Protected) -> tuple[Table, Overlap]:
 
 
 def _overlaps(query: str, documents: list[str], test: Protected, found: Overlap) -> bool:
-    words = _words(query)
+    own = hashes(query, test.query_ngram)
     hit = False
-    if _has(test.queries, [_whole(words)]):
+    if test.queries.has(own[:1]):
         found.query_exact += 1
         hit = True
-    elif _has(test.query_grams, _grams(words, test.query_ngram)):
+    elif test.query_grams.has(own[1:]):
         found.query_ngram += 1
         hit = True
     for i, document in enumerate(documents):
-        words = _words(document)
-        whole = _whole(words)
-        if i == 0 and _has(test.corpus, [whole]):
+        own = hashes(document, test.document_ngram)
+        if i == 0 and test.corpus.has(own[:1]):
             found.in_corpus += 1
-        if _has(test.relevant, [whole]):
+        if test.relevant.has(own[:1]):
             found.document_exact += 1
             hit = True
-        elif _has(test.relevant_grams, _grams(words, test.document_ngram)):
+        elif test.relevant_grams.has(own[1:]):
             found.document_ngram += 1
             hit = True
     return hit
 
 
-def _words(text: str) -> list[str]:
-    return _WORDS.findall(text.lower())
+def hashes(text: str, size: int) -> NDArray[np.uint64]:
+    """The hash of all words of a text, then those of its runs of `size` words; of none, nothing."""
+    points = np.frombuffer(text.lower().encode("utf-32-le", "surrogatepass"), np.uint32)
+    return _compiled()[0](points, _letters(), size)
 
 
-def _whole(words: list[str]) -> int:
-    return xxhash.xxh3_64_intdigest(" ".join(words).encode())
+@cache
+def _letters() -> NDArray[np.bool_]:
+    """Which code points are parts of words."""
+    known = np.zeros(sys.maxunicode + 1, np.bool_)
+    for run in re.finditer(r"\w+", "".join(map(chr, range(len(known))))):
+        known[run.start() : run.end()] = True
+    return known
 
 
-def _grams(words: list[str], size: int) -> list[int]:
-    return [_whole(words[i : i + size]) for i in range(len(words) - size + 1)]
+@cache
+def _compiled() -> tuple[Any, Any]:
+    """`hashes` and `Known.has` in machine code; numba is loaded when they are first wanted.
 
+    A word's hash is FNV-1a of its code points, mixed; a run's is a polynomial of its words', mod
+    2^64, so that it rolls from one run to the next.
+    """
+    import numba
 
-def _sorted(hashes: Iterable[int]) -> NDArray[np.uint64]:
-    return np.unique(np.fromiter(hashes, dtype=np.uint64))
+    prime, basis, base = (
+        np.uint64(x) for x in (0x100000001B3, 0xCBF29CE484222325, 0x9E3779B97F4A7C15)
+    )
+    first, second = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+    a, b, c = np.uint64(30), np.uint64(27), np.uint64(31)
 
+    @numba.njit(nogil=True)
+    def mixed(x: Any) -> Any:  # splitmix64's last steps
+        x = (x ^ (x >> a)) * first
+        x = (x ^ (x >> b)) * second
+        return x ^ (x >> c)
 
-def _has(known: NDArray[np.uint64], hashes: list[int]) -> bool:
-    if not hashes or not len(known):
+    @numba.njit(nogil=True)
+    def of(points: Any, letters: Any, size: int) -> Any:
+        words = np.empty(len(points) // 2 + 1, np.uint64)
+        count, own, inside = 0, basis, False
+        for point in points:
+            if letters[point]:
+                own, inside = (own ^ np.uint64(point)) * prime, True
+            elif inside:
+                words[count] = mixed(own)
+                count, own, inside = count + 1, basis, False
+        if inside:
+            words[count] = mixed(own)
+            count += 1
+        if count == 0:
+            return words[:0]
+        out = np.empty(1 + max(0, count - size + 1), np.uint64)
+        whole, run, power = np.uint64(count), np.uint64(0), np.uint64(1)
+        for _ in range(size):
+            power *= base
+        for i in range(count):
+            whole = whole * base + words[i]
+            run = run * base + words[i]
+            if i >= size:
+                run -= words[i - size] * power
+            if i >= size - 1:
+                out[i - size + 2] = mixed(run)
+        out[0] = mixed(whole)
+        return out
+
+    @numba.njit(nogil=True)
+    def has(wanted: Any, ordered: Any, bits: Any, shift: Any) -> bool:
+        for one in wanted:
+            place = one >> shift
+            if (bits[place >> _THREE] >> np.uint8(place & _SEVEN)) & _ONE:
+                at = np.searchsorted(ordered, one)
+                if at < len(ordered) and ordered[at] == one:
+                    return True
         return False
-    wanted = np.array(hashes, dtype=np.uint64)
-    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return bool((known[places] == wanted).any())
+
+    return of, has

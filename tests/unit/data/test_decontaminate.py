@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 
 from trivet.core.errors import ConfigError
-from trivet.data.decontaminate import Protected, decontaminate
+from trivet.data.decontaminate import Known, Protected, decontaminate, hashes
 from trivet.data.table import Record, Table, write_table
 
 QUERY_NGRAM, DOCUMENT_NGRAM = 4, 6
@@ -178,3 +180,34 @@ def test_a_test_without_queries_touches_nothing(make):
     )
     _, found = decontaminate(make((QUERY, ANSWER)), empty)
     assert counted(found) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("size", [1, 3, 20])
+def test_hashes_are_equal_where_lower_case_words_are_and_nowhere_else(size):
+    random = np.random.default_rng(0)
+    marks = [" ", "-", "…", "\n", "_", "'", "\u0307"]
+    letters = ["a", "B", "é", "İ", "ß", "中", "x9", "\U0001d7d9", "\ud800", "𐐀"]
+    by_words: dict[tuple[str, ...], set[int]] = {}
+    for _ in range(400):
+        text = "".join(random.choice(letters + marks, int(random.integers(0, 30))))
+        words = re.findall(r"\w+", text.lower())
+        found = hashes(text, size).tolist()
+        runs = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+        assert len(found) == (1 + len(runs) if words else 0)
+        keys = [("whole", *words), *runs] if words else []
+        for key, one in zip(keys, found, strict=True):
+            by_words.setdefault(key, set()).add(one)
+    assert len(by_words) > 300
+    ones = [one for found in by_words.values() for one in found]
+    assert len(ones) == len(by_words) == len(set(ones))
+
+
+def test_a_set_of_hashes_knows_its_own_and_no_others():
+    random = np.random.default_rng(0)
+    own, others = random.integers(0, 1 << 64, (2, 5000), dtype=np.uint64)
+    known = Known.of([own[:2000], own[2000:2000], own[2000:]])
+    near = own ^ np.uint64(1)  # the same bit of the map
+    assert all(known.has(own[i : i + 1]) for i in range(5000))
+    assert not known.has(others) and not known.has(near) and not known.has(own[:0])
+    assert known.has(np.append(others, own[7]))
+    assert not Known.of([]).has(own)
