@@ -66,10 +66,11 @@ class FeedForward:
 
     def __post_init__(self) -> None:
         """Sizes that are, settings that do something."""
-        between = self.depth - 1 if self.widths is None else len(self.widths)
-        if not 1 <= self.depth <= 4 or between != self.depth - 1:
-            fix = "Give depth - 1 widths, or none"
-            raise ConfigError("must lie between 1 and 4", where="depth", fix=fix)
+        if not 1 <= self.depth <= 4:
+            raise ConfigError("must lie between 1 and 4", where="depth")
+        if self.widths is not None and len(self.widths) != self.depth - 1:
+            what = f"must be {self.depth - 1}, of the layers in between"
+            raise ConfigError(what, where="widths", fix="Set depth, or leave widths out")
         if any(size < 1 for size in (self.dim, *(self.widths or []))) or self.factor <= 0:
             raise ConfigError("must be above 0", where="dim")
         if not 0 <= self.dropout < 1:

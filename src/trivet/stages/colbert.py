@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -28,7 +29,7 @@ from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.heads import Projection, one_map, refuse_beyond
 from trivet.models.layout import load_dense
 from trivet.models.lengths import read_longer
-from trivet.models.projections import TokenHead, draw
+from trivet.models.projections import FeedForward, TokenHead, draw
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
 from trivet.stages.clean import Clean
@@ -101,6 +102,9 @@ class Colbert:
             raise ConfigError("at least one is needed", where="losses")
         if self.ways is not None and self.ways < 2:
             raise ConfigError("must be at least 2, or null for all", where="ways")
+        if isinstance(self.head, FeedForward):  # what it cannot be for any encoder
+            width = next(n for n in count(self.head.dim + 1) if n not in (self.head.widths or []))
+            self._accept_head(draw(self.head, width, 0))
 
     @property
     def terms(self) -> dict[str, Term]:
@@ -140,7 +144,7 @@ class Colbert:
         )
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
         if self.fold:
-            model.head = nn.Sequential(one_map(self._layers(model)))
+            model.head = nn.Sequential(one_map(_layers(model.head)))
         return work.save(lambda folder: save_colbert(model, folder), facts)
 
     def _model(self, folder: Path) -> ColBERT:
@@ -152,18 +156,22 @@ class Colbert:
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
         model = self._kept(folder) if self.head is None else self._turned(folder)
-        layers = self._layers(model)
-        if self.plain:
-            fix = "Set plain=false, or head.gated=false and head.scale=null"
-            refuse_beyond(layers, where="plain", fix=fix)
-        if self.fold:
-            one_map(layers)
+        self._accept_head(model.head)
         tokenizer = model.tokenizer
         tokenizer.prompts |= self.prompts
         if self.lower is not None:
             tokenizer.lower = self.lower
         read_longer(model, self.lengths)
         return model
+
+    def _accept_head(self, head: nn.Sequential) -> None:
+        """Refuse one that cannot be stored as is asked."""
+        layers = _layers(head)
+        if self.plain:
+            fix = "Set plain=false, or head.gated=false and head.scale=null"
+            refuse_beyond(layers, where="plain", fix=fix)
+        if self.fold:
+            one_map(layers)
 
     def _kept(self, folder: Path) -> ColBERT:
         """A ColBERT parent, with what this stage says of it."""
@@ -209,9 +217,6 @@ class Colbert:
                 raise ConfigError(f"{word!r} is no token of the model", where="skip", fix=fix)
         return sorted(set(ids))
 
-    def _layers(self, model: ColBERT) -> list[Projection]:
-        return [cast("Projection", layer) for layer in model.head]
-
     def _check(self, tables: list[Table], model: ColBERT) -> None:
         """Rows that the losses can use."""
         taught = [name for name, term in self.terms.items() if term.taught]
@@ -240,3 +245,7 @@ class Colbert:
             return only_signs and has_token(text[:few], side)
 
         return sure
+
+
+def _layers(head: nn.Sequential) -> list[Projection]:
+    return [cast("Projection", layer) for layer in head]

@@ -40,10 +40,15 @@ def check_rows(
     for batch in _batches(table):
         _check_texts(batch, lambda texts, _: tokenizer.empty(texts), has_token)
         if loss is not None and batch.scores is not None:
-            unfit = loss.unfit(torch.tensor(batch.scores)).nonzero().flatten().tolist()
+            scores = torch.tensor(batch.scores)
+            # of those that may be drawn the smallest, beside the first: no draw fits worse
+            lowest = scores[:, 1:].sort(-1).values[:, : None if ways is None else ways - 1]
+            drawn = torch.cat([scores[:, :1], lowest], dim=-1)
+            unfit = (loss.unfit(scores) | loss.unfit(drawn)).nonzero().flatten().tolist()
             if unfit:
-                scores = batch.scores[unfit[0]]
-                what = f"its scores, {min(scores):g} to {max(scores):g}, do not fit the loss"
+                low, high = (f"{x:g}" for x in scores[unfit[0]].aminmax())
+                some = "" if ways is None else f", {ways} of them at a time,"
+                what = f"its scores, {low} to {high},{some} do not fit the loss"
                 raise DataError(what, where=batch.ids[unfit[0]], fix=loss.needs)
 
 

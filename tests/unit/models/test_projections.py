@@ -136,7 +136,7 @@ def test_what_is_not_linear_does_not_fold():
     [
         ({"dim": 0}, "above 0"),
         ({"dim": 4, "depth": 5}, "between 1 and 4"),
-        ({"dim": 4, "depth": 3, "widths": [8]}, "depth - 1 widths"),
+        ({"dim": 4, "depth": 3, "widths": [8]}, "widths: must be 2, of the layers in between"),
         ({"dim": 4, "activation": "relu"}, "activation: has no effect"),
         ({"dim": 4, "residual": True}, "residual: has no effect"),
         ({"dim": 4, "gated": True}, "gated: has no effect"),

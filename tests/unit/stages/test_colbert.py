@@ -285,6 +285,21 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path, parent, fields, match):
         trained(tmp_path, parent, tuples(tmp_path), **fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"head": FeedForward(dim=8, depth=2, gated=True)}, "plain: a head with gates loads"),
+        ({"head": FeedForward(8, 2, activation="gelu"), "fold": True}, "GELU is not linear"),
+    ],
+)
+def test_what_no_encoder_makes_possible_is_refused_in_the_config(tmp_path, fields, match):
+    with pytest.raises(ConfigError, match=match):
+        stage(tuples(tmp_path), **fields)
+    for dim in (4, 8):  # whatever the encoder's dimensions are, these may do
+        head = FeedForward(dim, 2, widths=[9], residual=True, residual_init="orthogonal", scale=1.0)
+        stage(tuples(tmp_path), head=head, fold=True)
+
+
 def test_rows_without_scores_are_refused_where_a_teacher_is_needed(tmp_path, parent):
     pairs = Source("pairs", Columns(query="q", positive="d"), path=tuples(tmp_path).path)
     with pytest.raises(ConfigError, match="pairs holds pairs without a teacher's scores"):

@@ -354,6 +354,19 @@ def test_a_row_that_cannot_be_used_is_named_before_the_first_step(tmp_path, pare
     assert not (tmp_path / "reranker").exists()
 
 
+@pytest.mark.parametrize(
+    ("ways", "scores"), [(2, [0, 1, 0, 1]), (3, [0, 0, 1, 0]), (None, [0] * 4)]
+)
+def test_scores_that_do_not_fit_once_some_are_drawn_are_refused_before_the_first_step(
+    tmp_path, parent, ways, scores
+):
+    source = changed(tuples(tmp_path), 14, s=scores)
+    with pytest.raises(DataError, match="tuples:14: its scores, 0 to .* do not fit the loss"):
+        trained(tmp_path, parent, source, labels="scores", loss=Listwise(), ways=ways)
+    source = changed(source, 14, s=[1, 0, 0, 0])
+    trained(tmp_path, parent, source, labels="scores", loss=Listwise(), ways=ways)
+
+
 def test_sources_that_cannot_be_learned_from_are_refused(tmp_path, parent):
     with pytest.raises(ConfigError, match="alone has one document a query"):
         trained(tmp_path, parent, rows(tmp_path, "alone", query="q", positive="p"))
