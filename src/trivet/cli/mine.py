@@ -130,7 +130,8 @@ def _columns(path: Path, command: str) -> dict[str, Any]:
     if command == "score" and path.is_file():
         row = next((row for _, row in rows(path)), row)
     if "positive" not in row and "documents" in row:
-        return {"query": "query", "documents": "documents"}
+        scores = {"scores": "scores"} if "scores" in row else {}
+        return {"query": "query", "documents": "documents", **scores}
     negatives = {"negatives": ["negatives"]} if "negatives" in row else {}
     return {"query": "query", "positive": "positive", **negatives}
 

@@ -26,7 +26,7 @@ found and used again; what was interrupted goes on where it was saved.
   +ablation=NAME -m      the runs of a table; trivet sweep says how far they are
   debug=NAME             a run to look at, not to believe; debug=offline needs no network
   machine=NAME, tracker=NAME
-  start=STAGE until=STAGE force=STAGE parent=FOLDER resume=auto|never|force seed=N seed_from=STAGE
+  start=STAGE until=STAGE force=STAGE parent=MODEL resume=auto|never|force seed=N seed_from=STAGE
   -m, --multirun         every combination of comma-separated values: seed=1,2,3
   --dry-run              print the plan with every source and value, and stop
   --estimate             time a few steps of each stage that would run, and stop

@@ -51,7 +51,7 @@ class Artifact:
         if verify:
             for name, digest in manifest["files"].items():
                 if not (path / name).is_file() or file_digest(path / name) != digest:
-                    fix = "Delete the folder; the run makes it again"
+                    fix = f"Make it again; without {MANIFEST} it is another model"
                     raise ArtifactError(
                         f"{name} is missing or was changed", where=str(path), fix=fix
                     )

@@ -139,7 +139,8 @@ def _recipe(stages: Sequence[Facts]) -> str:
     for i, stage in enumerate(stages, 1):
         config = cast("Facts", stage.get("config", {}))
         rows = [f"| {name} | {_code(value)} |" for name, value in _settings(config, stage, "")]
-        head = f"### {i}. {stage['stage']} ({_class(config)})\n\nKey `{stage['key']}`"
+        kind = _class(config) or "made elsewhere, known by its files"
+        head = f"### {i}. {stage['stage']} ({kind})\n\nKey `{stage['key']}`"
         steps = (stage.get("training") or {}).get("steps")
         head += f", {steps} steps" if steps is not None else ""
         head += f", trivet {stage['trivet']}." if "trivet" in stage else "."

@@ -104,6 +104,9 @@ model = CrossEncoder("MODEL")
 scores = model.predict([("a question", "an answer"), ("a question", "something else")])
 ```
 
+It cuts the longer one of a pair that is too long; trivet cuts each text at its own length
+(trivet.json), so that scores of long queries may differ.
+
 With trivet, after the first twenty that BM25 finds:
 
 ```bash

@@ -84,7 +84,7 @@ def save_dense(model: Dense, folder: Path) -> None:
 def load_dense(folder: Path, *, budget: int = 16384) -> Dense:
     """Read a dense model that trivet or sentence-transformers wrote."""
     if not (folder / "modules.json").is_file():
-        fix = "Give a folder or hub id in sentence-transformers layout, such as a trivet artifact"
+        fix = "Give a folder or hub id in sentence-transformers layout; a cross-encoder is in none"
         raise ArtifactError(
             "no modules.json: not a sentence-transformers model", where=str(folder), fix=fix
         )

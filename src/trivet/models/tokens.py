@@ -52,9 +52,16 @@ class Tokenizer:
     def total(self, side: str, prompt: str | None = None) -> int:
         """The most tokens in a row, content and all that comes on top, within the limit."""
         prompt = self.prompts.get(side, "") if prompt is None else prompt
-        extra = len(self.inner(prompt, add_special_tokens=False)["input_ids"]) if prompt else 0
-        total = self.lengths[side] + extra + self.specials + (side in self.markers)
+        total = self.lengths[side] + self._before(side, prompt)
         return min(total, self.limit) if self.limit else total
+
+    def room(self, side: str) -> int:
+        """The content tokens that there is room for, beside all that comes on top."""
+        return self.total(side) - self._before(side, self.prompts.get(side, ""))
+
+    def _before(self, side: str, prompt: str) -> int:
+        extra = len(self.inner(prompt, add_special_tokens=False)["input_ids"]) if prompt else 0
+        return extra + self.specials + (side in self.markers)
 
     def __call__(self, texts: Sequence[str], side: str, prompt: str | None = None) -> Tokens:
         """Tokenize texts of one side; a prompt given here stands in for the model's own."""

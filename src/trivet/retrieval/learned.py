@@ -8,9 +8,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from trivet.core.artifact import MANIFEST
+from trivet.core.artifact import MANIFEST, Artifact
 from trivet.core.errors import ConfigError
-from trivet.core.files import read_json
 from trivet.core.hashing import json_digest, tree_digests
 from trivet.core.hub import hub_model
 from trivet.core.ranks import gather
@@ -51,10 +50,13 @@ def truncated_shares(counts: dict[str, tuple[int, int]]) -> dict[str, float]:
 
 
 def identity(folder: Path) -> dict[str, Any]:
-    """What a ledger row says of a model: its key and size, and its training if that is known."""
+    """What a ledger row says of a model: its key and size, and its training if that is known.
+
+    An artifact that was changed since it was made is refused: its key would name another model.
+    """
     size = {"parameters": parameters(folder)}
     if (folder / MANIFEST).is_file():
-        manifest = read_json(folder / MANIFEST)
+        manifest = Artifact.open(folder).manifest
         return {
             "model_key": manifest["key"],
             "in_domain": manifest.get("in_domain", []),

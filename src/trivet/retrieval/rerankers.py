@@ -26,7 +26,12 @@ from trivet.core.ragged import Ragged
 from trivet.core.schema import unkeyed
 from trivet.models.cross_encoder import Cross, has_segments, pair_limit
 from trivet.models.cross_layout import is_cross, load_cross
-from trivet.models.loading import load_causal, load_classifier, load_tokenizer
+from trivet.models.loading import (
+    load_causal,
+    load_classifier,
+    load_tokenizer,
+    refuse_foreign,
+)
 from trivet.models.pair_tokens import PairTokenizer
 from trivet.retrieval.learned import identity, model_folder
 from trivet.retrieval.pairs import Pair, Pairs, score_pairs
@@ -154,8 +159,11 @@ class CrossEncoder(_Model):
 
     def _load(self, folder: Path) -> tuple[Any, Any]:
         if not is_cross(folder):
-            return load_classifier(folder), load_tokenizer(folder)
+            classifier, inner = load_classifier(folder), load_tokenizer(folder)
+            refuse_foreign(inner, int(classifier.config.vocab_size), str(folder))
+            return classifier, inner
         model = load_cross(folder)
+        refuse_foreign(model.tokenizer.inner, int(model.model.config.vocab_size), str(folder))
         model.tokenizer.limit = min(self.max_length, model.tokenizer.limit)
         return model.model, model.tokenizer
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ArtifactError, ConfigError
 from trivet.core.files import read_json
 from trivet.core.ragged import Ragged
 from trivet.core.run import Work
@@ -149,6 +149,9 @@ class Colbert:
 
     def _model(self, folder: Path) -> ColBERT:
         """The parent as a ColBERT model, with this stage's settings."""
+        if not (folder / "modules.json").is_file():
+            what = "no modules.json: neither a dense nor a ColBERT model"
+            raise ArtifactError(what, where=str(folder), fix="Take one that makes vectors")
         modules = cast("list[dict[str, Any]]", read_json(folder / "modules.json"))
         turned = any(str(module["type"]).endswith((".Dense", ".Gated")) for module in modules)
         if turned != (self.head is None):
@@ -162,6 +165,10 @@ class Colbert:
         if self.lower is not None:
             tokenizer.lower = self.lower
         read_longer(model, self.lengths)
+        for side, length in tokenizer.lengths.items():
+            if 2 * tokenizer.room(side) < length:
+                what = f"leaves {max(0, tokenizer.room(side))} of {length} content tokens"
+                raise ConfigError(what, where=f"prompts.{side}", fix="Shorten it")
         return model
 
     def _accept_head(self, head: nn.Sequential) -> None:

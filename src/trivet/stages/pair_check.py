@@ -47,7 +47,7 @@ def check_rows(
             unfit = (loss.unfit(scores) | loss.unfit(drawn)).nonzero().flatten().tolist()
             if unfit:
                 low, high = (f"{x:g}" for x in scores[unfit[0]].aminmax())
-                some = "" if ways is None else f", {ways} of them at a time,"
+                some = "" if ways is None else f" {ways} at a time,"
                 what = f"its scores, {low} to {high},{some} do not fit the loss"
                 raise DataError(what, where=batch.ids[unfit[0]], fix=loss.needs)
 

@@ -20,6 +20,7 @@ from trivet.core.versions import git_revision, library_versions
 from trivet.stages.judge import judge
 from trivet.stages.lineage import ancestors, origins
 from trivet.stages.making import alone
+from trivet.stages.parent import open_parent
 from trivet.stages.plan import Step, Train
 
 log = logging.getLogger("trivet")
@@ -45,7 +46,7 @@ def run(train: Train, steps: list[Step], config: dict[str, Any]) -> Artifact | N
     )
     if len(set(ranks.gather(tuple((step.key, step.action) for step in steps)))) > 1:
         raise TrivetError("the ranks do not agree on the plan", fix="Give all one config and store")
-    artifact = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
+    artifact = open_parent(train.parent) if train.parent else None
     if train.sweep is not None and ranks.first():  # so that who reads the store finds the curves
         where = Path(train.sweep.folder) / f"{train.sweep.number:04d}" / "where.json"
         write_json(where, {"run": str(folder.absolute())})

@@ -13,10 +13,13 @@ from trivet.core.hopeless import Hopeless
 from trivet.core.machine import Machine
 from trivet.core.member import Member
 from trivet.core.places import cache_folder
+from trivet.core.ranks import world
 from trivet.core.run import Resume
 from trivet.core.schema import content
 from trivet.core.tracker import Jsonl, Tracker
+from trivet.stages.parent import open_parent
 from trivet.stages.protocol import Stage
+from trivet.training.settings import refuse_sharing
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Train:
     leave_out: list[str] = field(default_factory=list[str])
     """Stages that are not there: the one after is fed by the one before."""
     parent: str | None = None
+    """What the first stage is fed: an artifact's folder, or a model that sentence-transformers or
+    PyLate made, as a folder or a hub id."""
     """An artifact's folder, fed to the first stage."""
     force: str | None = None
     """A stage to make again, though its artifact is there."""
@@ -144,7 +149,7 @@ def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
     names = list(train.stages)
     first = names.index(train.start) if train.start else 0
     last = names.index(train.until) if train.until else len(names) - 1
-    parent = Artifact.open(Path(train.parent).expanduser()) if train.parent else None
+    parent = open_parent(train.parent) if train.parent else None
     steps: list[Step] = []
     key = parent.key if parent else None
     again = False
@@ -187,6 +192,10 @@ def plan(train: Train, *, unreachable: bool = False) -> list[Step]:
             steps.append(Step(name, stage, key, "reuse", "finished before", found))
         else:
             steps.append(Step(name, stage, key, "run", "not made yet", None))
+    if train.machine.shard and max(train.machine.processes, world()) > 1:
+        for step in steps:
+            if step.action == "run" and step.stage.fit is not None:
+                refuse_sharing(step.stage.fit, getattr(step.stage, "optim", None), step.name)
     return steps
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging as hf_logging
 
-from trivet.core.errors import ArtifactError, ConfigError, Interrupted, TrivetError
+from trivet.core.errors import ArtifactError, Interrupted, TrivetError
 from trivet.core.machine import precision_reason
 from trivet.core.prefetch import prefetch
 from trivet.core.progress import Progress
@@ -35,7 +35,7 @@ from trivet.training import checkpoint
 from trivet.training.callbacks import Steps
 from trivet.training.meter import Meter
 from trivet.training.optimizers import optimizers
-from trivet.training.settings import Check, Fit, Prepared
+from trivet.training.settings import Check, Fit, Prepared, refuse_sharing
 from trivet.training.shard import sharded, whole
 from trivet.training.signals import Asked, listening
 from trivet.training.step import Loss, Stepper
@@ -96,12 +96,8 @@ def fit(
     seed_everything(seed)
     _quiet()
     split = work.run.machine.shard and world() > 1
-    if split and not settings.cached:
-        fix = f"Set stages.{work.stage}.fit.cached=true"
-        raise ConfigError("needs fit.cached", where="machine.shard", fix=fix)
-    if split and getattr(optim, "whole", False):
-        fix = "Set machine.shard=false, or optim: adamw"
-        raise ConfigError("needs whole matrices on every rank", where="optim", fix=fix)
+    if split:
+        refuse_sharing(settings, optim, work.stage)
     trained = sharded(model, device) if split else model
     arguments = TrainingArguments(
         output_dir=str(work.folder),

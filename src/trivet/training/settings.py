@@ -65,3 +65,14 @@ class Check:
     metric: str
     every: int
     patience: int | None
+
+
+def refuse_sharing(settings: Fit, optim: object, stage: str) -> None:
+    """Refuse what cannot be trained by ranks that share the weights (`machine.shard`)."""
+    if not settings.cached:
+        fix = f"Set stages.{stage}.fit.cached=true"
+        raise ConfigError("needs fit.cached", where="machine.shard", fix=fix)
+    if getattr(optim, "whole", False):
+        fix = f"Set machine.shard=false, or optim@stages.{stage}.optim=adamw"
+        what = "needs whole matrices on every rank"
+        raise ConfigError(what, where=f"stages.{stage}.optim", fix=fix)

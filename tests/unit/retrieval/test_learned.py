@@ -1,5 +1,6 @@
 import pytest
 
+from trivet.core.artifact import Store
 from trivet.core.errors import ArtifactError
 from trivet.models.loading import load_tokenizer
 from trivet.retrieval.learned import identity
@@ -40,3 +41,18 @@ def test_a_folder_without_a_vocabulary_is_refused_and_not_read_as_an_empty_one(t
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
     assert load_tokenizer(tmp_path)("fox")["input_ids"] == [2, 5, 3]
+
+
+def test_an_artifact_that_was_changed_has_no_identity(tmp_path):
+    def write(folder):
+        (folder / "tokenizer.json").write_text("{}")
+
+    made = Store(tmp_path).make("stage", "ab" * 32, write, {})
+    assert key(made.path) == "ab" * 32
+    (made.path / "README.md").write_text("a card may be edited")
+    assert key(made.path) == "ab" * 32
+    (made.path / "tokenizer.json").write_text("[]")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json is missing or was changed"):
+        key(made.path)
+    (made.path / "manifest.json").unlink()
+    assert key(made.path) != "ab" * 32

@@ -218,6 +218,14 @@ def test_a_head_of_several_labels_is_refused(tmp_path):
         CrossEncoder(folder, machine=CPU).score([("fox", "hill")])
 
 
+def test_a_tokenizer_with_more_tokens_than_the_encoder_is_refused(tmp_path):
+    folder = save(
+        tmp_path, "bert", AutoModelForSequenceClassification, num_labels=1, vocab_size=500
+    )
+    with pytest.raises(ArtifactError, match="its tokenizer has 30522 tokens, its encoder 500"):
+        CrossEncoder(folder, machine=CPU).score([("fox", "hill")])
+
+
 def test_an_encoder_is_no_language_model(fresh, tmp_path):
     fresh[0].save_pretrained(tmp_path)
     with pytest.raises(ArtifactError, match=r"cls\.predictions|lm_head"):

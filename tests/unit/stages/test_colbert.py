@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trivet.core.artifact import Store
-from trivet.core.errors import ConfigError, DataError
+from trivet.core.errors import ArtifactError, ConfigError, DataError
 from trivet.core.machine import Machine
 from trivet.core.ragged import Ragged
 from trivet.core.records import Batch
@@ -23,6 +23,7 @@ from trivet.losses.kl import KL, Side
 from trivet.losses.margin_mse import MarginMSE
 from trivet.models.backbone import Fresh
 from trivet.models.colbert_layout import load_colbert
+from trivet.models.layout import load_dense
 from trivet.models.projections import FeedForward
 from trivet.optim.adamw import AdamW
 from trivet.optim.schedule import Schedule
@@ -298,6 +299,21 @@ def test_what_no_encoder_makes_possible_is_refused_in_the_config(tmp_path, field
     for dim in (4, 8):  # whatever the encoder's dimensions are, these may do
         head = FeedForward(dim, 2, widths=[9], residual=True, residual_init="orthogonal", scale=1.0)
         stage(tuples(tmp_path), head=head, fold=True)
+
+
+def test_a_prompt_that_leaves_texts_no_room_is_refused(tmp_path, parent):
+    limit = load_dense(parent.path).encoder.config.max_position_embeddings
+    given = {"prompts": {"query": "word " * limit}}
+    with pytest.raises(ConfigError, match=r"prompts\.query: leaves 0 of \d+ content tokens"):
+        stage(tuples(tmp_path), **given)._model(parent.path)
+    given = {"prompts": {"query": "word " * 3}}
+    assert stage(tuples(tmp_path), **given)._model(parent.path).tokenizer.room("query") > 3
+
+
+def test_a_cross_encoder_is_no_parent(tmp_path, parent):
+    (parent.path / "modules.json").unlink()
+    with pytest.raises(ArtifactError, match=r"no modules\.json: neither a dense nor a ColBERT"):
+        stage(tuples(tmp_path))._model(parent.path)
 
 
 def test_rows_without_scores_are_refused_where_a_teacher_is_needed(tmp_path, parent):
