@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from trivet.core.artifact import MANIFEST, Artifact
 from trivet.core.errors import ConfigError
+from trivet.core.files import read_json
 from trivet.core.hashing import json_digest, tree_digests
 from trivet.core.hub import hub_model
 from trivet.core.ranks import gather
@@ -56,7 +57,9 @@ def identity(folder: Path) -> dict[str, Any]:
     """
     size = {"parameters": parameters(folder)}
     if (folder / MANIFEST).is_file():
-        manifest = Artifact.open(folder).manifest
+        manifest = read_json(folder / MANIFEST)
+        if "files" in manifest:
+            Artifact.open(folder)
         return {
             "model_key": manifest["key"],
             "in_domain": manifest.get("in_domain", []),

@@ -363,7 +363,8 @@ def test_scores_that_do_not_fit_once_some_are_drawn_are_refused_before_the_first
     source = changed(tuples(tmp_path), 14, s=scores)
     with pytest.raises(DataError, match="tuples:14: its scores, 0 to .* do not fit the loss"):
         trained(tmp_path, parent, source, labels="scores", loss=Listwise(), ways=ways)
-    source = changed(source, 14, s=[1, 0, 0, 0])
+    (tmp_path / "other").mkdir()
+    source = changed(tuples(tmp_path / "other"), 14, s=[1, 0, 0, 0])
     trained(tmp_path, parent, source, labels="scores", loss=Listwise(), ways=ways)
 
 
