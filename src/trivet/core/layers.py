@@ -29,8 +29,8 @@ def fast_layers(*, learning: bool = False) -> AbstractContextManager[Any]:
 
 @cache
 def bf16_is_slow() -> bool:
-    """Whether torch has no library for products in bf16 on this CPU (without AVX-512): one of 1024
-    by 384 by 384 then took 18 times as long as in fp32."""
+    """Whether torch has no library for products in bf16 on this CPU (without AVX-512): they
+    then take many times as long as in fp32."""
     known: Any = torch.ops.mkldnn
     return not known._is_mkldnn_bf16_supported()
 

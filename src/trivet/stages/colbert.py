@@ -9,7 +9,6 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -41,6 +40,8 @@ from trivet.stages.pair_check import check_texts, has_token, width
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
+
+_PLAIN = "Set plain=false, or head.gated=false and head.scale=null"
 
 
 @dataclass(kw_only=True)
@@ -102,9 +103,12 @@ class Colbert:
             raise ConfigError("at least one is needed", where="losses")
         if self.ways is not None and self.ways < 2:
             raise ConfigError("must be at least 2, or null for all", where="ways")
-        if isinstance(self.head, FeedForward):  # what it cannot be for any encoder
-            width = next(n for n in count(self.head.dim + 1) if n not in (self.head.widths or []))
-            self._accept_head(draw(self.head, width, 0))
+        if isinstance(self.head, FeedForward):  # what its config says of any encoder's
+            if self.plain and self.head.gated:
+                raise ConfigError("a head with gates is not", where="plain", fix=_PLAIN)
+            if self.fold and (self.head.gated or self.head.activation != "identity"):
+                fix = "Only heads of linear layers can be folded"
+                raise ConfigError("the head is not linear", where="fold", fix=fix)
 
     @property
     def terms(self) -> dict[str, Term]:
@@ -159,7 +163,11 @@ class Colbert:
             fix = "Choose a head" if self.head is None else "Set head=null to train it on"
             raise ConfigError(f"the parent {what}", where="head", fix=fix)
         model = self._kept(folder) if self.head is None else self._turned(folder)
-        self._accept_head(model.head)
+        layers = _layers(model.head)
+        if self.plain:
+            refuse_beyond(layers, where="plain", fix=_PLAIN)
+        if self.fold:
+            one_map(layers)
         tokenizer = model.tokenizer
         tokenizer.prompts |= self.prompts
         if self.lower is not None:
@@ -170,15 +178,6 @@ class Colbert:
                 what = f"leaves {max(0, tokenizer.room(side))} of {length} content tokens"
                 raise ConfigError(what, where=f"prompts.{side}", fix="Shorten it")
         return model
-
-    def _accept_head(self, head: nn.Sequential) -> None:
-        """Refuse one that cannot be stored as is asked."""
-        layers = _layers(head)
-        if self.plain:
-            fix = "Set plain=false, or head.gated=false and head.scale=null"
-            refuse_beyond(layers, where="plain", fix=fix)
-        if self.fold:
-            one_map(layers)
 
     def _kept(self, folder: Path) -> ColBERT:
         """A ColBERT parent, with what this stage says of it."""

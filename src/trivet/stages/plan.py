@@ -66,7 +66,6 @@ class Train:
     parent: str | None = None
     """What the first stage is fed: an artifact's folder, or a model that sentence-transformers or
     PyLate made, as a folder or a hub id."""
-    """An artifact's folder, fed to the first stage."""
     force: str | None = None
     """A stage to make again, though its artifact is there."""
     resume: Resume = "auto"
