@@ -100,6 +100,10 @@ def plainly(error: Exception) -> TrivetError:
         word = text.split("'")[1]
         fix = "Add -m to run each of them, or write [a,b] for a list"
         return ConfigError(f"{word} holds a comma", fix=fix)
+    foreign = re.search(r"Could not override '([^']+)'", text)
+    if foreign:  # a user's own words were left to the schema: this one is a file's
+        fix = "Choose a recipe that has it, or leave the +ablation or debug that sets it"
+        return ConfigError("this recipe has no such key", where=foreign.group(1), fix=fix)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = error.__cause__
     if cause is not None and str(cause) not in text:

@@ -23,8 +23,8 @@ class Batch:
 
     @property
     def ids(self) -> list[str]:
-        """A name for each row that a person can look up."""
-        return [f"{self.source}:{row}" for row in self.rows]
+        """A name for each row that a person can look up; the first one is row 0."""
+        return [f"{self.source} row {row}" for row in self.rows]
 
 
 @dataclass(frozen=True)

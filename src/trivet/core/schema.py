@@ -166,7 +166,11 @@ def _wrong_type(node: object, expected: Any, path: str) -> ConfigError:
     name = getattr(expected, "__name__", None) or str(expected).replace("typing.", "")
     if get_origin(expected) is not None:
         name = str(expected).replace("typing.", "")
-    return ConfigError(f"expected {name}, not {node!r}", where=path, fix="Correct its type")
+    fix = "Correct its type"
+    if dataclasses.is_dataclass(expected):
+        keys = [f"{path}.{field.name}" for field in dataclasses.fields(expected) if field.init]
+        fix = f"Set a key of it: {', '.join(keys)}"
+    return ConfigError(f"expected {name}, not {node!r}", where=path, fix=fix)
 
 
 def _join(path: str, where: str) -> str:

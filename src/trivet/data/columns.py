@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from trivet.core.errors import ConfigError, DataError, nearest
 from trivet.core.tables import text_field
 from trivet.data.table import Kind, Record, parse_list
 
-_LARGEST = float(np.finfo(np.float32).max)  # a larger one would be infinite in Arrow
+_LARGEST = 1e18  # of a score: the square of a difference is still a number of 32 bits
 
 
 @dataclass
@@ -143,6 +142,8 @@ def _score(value: Any) -> float:
         score = float(value)
     except (TypeError, ValueError):
         raise DataError(f"a score is {value!r}, not a number") from None
-    if not abs(score) <= _LARGEST:  # nor is nan
-        raise DataError(f"a score is not a finite number of 32 bits ({value})")
+    if not math.isfinite(score):
+        raise DataError(f"a score is not a finite number ({value})")
+    if abs(score) > _LARGEST:
+        raise DataError(f"a score is too large to be learned from ({value})")
     return score

@@ -23,6 +23,7 @@ from trivet.models.layout import (
     write_plain,
 )
 from trivet.models.loading import load_both
+from trivet.models.multi_vector import in_pylates_words
 from trivet.models.tokens import Tokenizer
 
 _SIDES = ("query", "document")
@@ -65,13 +66,13 @@ def save_colbert(model: ColBERT, folder: Path) -> None:
 
 
 def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
-    """Read a ColBERT model that trivet or PyLate wrote."""
+    """Read a ColBERT model that trivet, PyLate or sentence-transformers 6 wrote."""
     if not (folder / "modules.json").is_file():
         fix = "Give a folder or hub id in PyLate's layout, such as a trivet colbert artifact"
         raise ArtifactError("no modules.json: not a ColBERT model", where=str(folder), fix=fix)
     modules = cast("list[dict[str, Any]]", read_json(folder / "modules.json"))
     names = [str(module["type"]).rpartition(".")[2] for module in modules]
-    if names[:1] != ["Transformer"] or set(names[1:]) - {"Dense", "Gated", "Normalize"}:
+    if names[:1] != ["Transformer"] or set(names[1:]) - _KNOWN:
         what = f"its modules are {', '.join(names)}; a ColBERT model is Transformer and Dense"
         raise ArtifactError(what, where=str(folder / "modules.json"))
     if not {"Dense", "Gated"} & set(names):
@@ -85,6 +86,9 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
     head = [load_projection(folder / path) for path in paths]
     _check_chain(head, int(encoder.config.hidden_size), folder)
     settings = read_optional(folder / "config_sentence_transformers.json")
+    if "MultiVectorMask" in names:
+        mask = folder / str(modules[names.index("MultiVectorMask")]["path"])
+        settings = in_pylates_words(folder, inside, mask, inner)
     expansion: Expansion = "none"
     if settings.get("do_query_expansion", True):
         expansion = "mask_attend" if settings.get("attend_to_expansion_tokens") else "mask"
@@ -106,6 +110,7 @@ def load_colbert(folder: Path, *, budget: int = 16384) -> ColBERT:
 _TRANSFORMER = "sentence_transformers.models.Transformer"
 _DENSE = "pylate.models.Dense.Dense"
 _GATED = "trivet.models.pylate_gated.Gated"
+_KNOWN = {"Dense", "Gated", "Normalize", "MultiVectorMask"}
 
 
 def _tokenizer(
@@ -120,16 +125,17 @@ def _tokenizer(
                 what = f"the marker {word!r} of a {side} is not in its vocabulary"
                 raise ArtifactError(what, where=str(folder))
             markers[side] = int(token)
-    specials = int(inner.num_special_tokens_to_add())
+    prompts = {"query": "", "document": ""} | dict(settings.get("prompts") or {})
+    made = Tokenizer(inner, prompts=prompts, lengths={}, limit=limit, markers=markers)
     totals = {
         "query": settings.get("query_length", 32),
         "document": settings.get("document_length", 180),
     }
-    lengths = extra.get("lengths") or {
-        side: int(total) - specials - (side in markers) for side, total in totals.items()
+    made.lengths = extra.get("lengths") or {
+        side: (int(total) if total else limit) - made.before(side, prompts[side])
+        for side, total in totals.items()
     }
-    prompts = {"query": "", "document": ""} | dict(settings.get("prompts") or {})
-    return Tokenizer(inner, prompts=prompts, lengths=dict(lengths), limit=limit, markers=markers)
+    return made
 
 
 def _marker(inner: Any, tokenizer: Tokenizer, side: str) -> str:

@@ -1,4 +1,4 @@
-"""How much of a text a model reads from a stage on."""
+"""How much of a text a model reads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from trivet.core.errors import ConfigError
 from trivet.models.layout import position_limit
+from trivet.models.tokens import Tokenizer
 
 
 def read_longer(model: Any, lengths: dict[str, int]) -> None:
@@ -19,3 +20,12 @@ def read_longer(model: Any, lengths: dict[str, int]) -> None:
         if tokenizer.total(side) - tokenizer.specials < length:
             what = f"{length} content tokens do not fit the encoder's {tokenizer.limit} positions"
             raise ConfigError(what, where=f"lengths.{side}", fix="Take fewer")
+
+
+def refuse_filling(tokenizer: Tokenizer) -> None:
+    """Refuse a prompt that takes more than half of the room that there is for a text."""
+    for side in tokenizer.lengths:
+        left, room = tokenizer.room(side), tokenizer.room(side, "")
+        if 2 * left < room:
+            what = f"leaves {max(0, left)} of {room} content tokens"
+            raise ConfigError(what, where=f"prompts.{side}", fix="Shorten it")

@@ -52,14 +52,16 @@ class Tokenizer:
     def total(self, side: str, prompt: str | None = None) -> int:
         """The most tokens in a row, content and all that comes on top, within the limit."""
         prompt = self.prompts.get(side, "") if prompt is None else prompt
-        total = self.lengths[side] + self._before(side, prompt)
+        total = self.lengths[side] + self.before(side, prompt)
         return min(total, self.limit) if self.limit else total
 
-    def room(self, side: str) -> int:
+    def room(self, side: str, prompt: str | None = None) -> int:
         """The content tokens that there is room for, beside all that comes on top."""
-        return self.total(side) - self._before(side, self.prompts.get(side, ""))
+        prompt = self.prompts.get(side, "") if prompt is None else prompt
+        return self.total(side, prompt) - self.before(side, prompt)
 
-    def _before(self, side: str, prompt: str) -> int:
+    def before(self, side: str, prompt: str) -> int:
+        """The tokens of a row that are no content: prompt, marker and special ones."""
         extra = len(self.inner(prompt, add_special_tokens=False)["input_ids"]) if prompt else 0
         return extra + self.specials + (side in self.markers)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from trivet.core.hashing import texts_digest
 from trivet.core.machine import Machine, Precision
 from trivet.core.schema import unkeyed
-from trivet.models.lengths import read_longer
+from trivet.models.lengths import read_longer, refuse_filling
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.learned import check_sides, identity, model_folder, truncated_shares
 
@@ -69,6 +69,7 @@ class Encoder(Generic[Model]):
         own = self._state.get("own", (tokenizer.lengths, tokenizer.prompts))
         tokenizer.lengths = own[0] | (lengths if self.takes_lengths else {}) | self.lengths
         tokenizer.prompts = own[1] | prompts | self.prompts
+        refuse_filling(tokenizer)
 
     def _read(self, folder: Path) -> Model:
         raise NotImplementedError

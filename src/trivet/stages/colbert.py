@@ -27,7 +27,7 @@ from trivet.models.colbert import ColBERT, Expansion, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
 from trivet.models.heads import Projection, one_map, refuse_beyond
 from trivet.models.layout import load_dense
-from trivet.models.lengths import read_longer
+from trivet.models.lengths import read_longer, refuse_filling
 from trivet.models.projections import FeedForward, TokenHead, draw
 from trivet.optim.adamw import OptimizerConfig
 from trivet.retrieval.learned import check_sides
@@ -37,7 +37,7 @@ from trivet.stages.in_batch import Texts, show
 from trivet.stages.late import Bags, Term, judge, preparer
 from trivet.stages.lineage import lineage
 from trivet.stages.pair_check import check_texts, has_token, width
-from trivet.stages.trained import needs_model, open_batches
+from trivet.stages.trained import needs_model, needs_rows, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit
 
@@ -98,9 +98,17 @@ class Colbert:
         for side, word in (self.markers or {}).items():
             if not word.strip():
                 raise ConfigError("must not be blank", where=f"markers.{side}")
+        if self.markers is not None and len(set(self.markers.values())) < 2:
+            fix = "Give two, or null for none"
+            raise ConfigError("both sides have the same one", where="markers", fix=fix)
         self.losses = {**self.terms}
         if not self.losses:
             raise ConfigError("at least one is needed", where="losses")
+        taught = self._taught
+        needs_rows(self.data, f"losses.{taught[0]}" if taught else None)
+        alone = any(s.kind == "pairs" and not s.columns.negatives for s in self.data.sources)
+        if alone and self.fit.batch < 2:
+            raise ConfigError("pairs without negatives need at least 2 rows", where="fit.batch")
         if self.ways is not None and self.ways < 2:
             raise ConfigError("must be at least 2, or null for all", where="ways")
         if isinstance(self.head, FeedForward):  # what its config says of any encoder's
@@ -114,6 +122,11 @@ class Colbert:
     def terms(self) -> dict[str, Term]:
         """The losses that are not left out."""
         return {name: term for name, term in self.losses.items() if term is not None}
+
+    @property
+    def _taught(self) -> list[str]:
+        """The losses that need a teacher's scores."""
+        return [name for name, term in self.terms.items() if term.taught]
 
     def accept(self, has_parent: bool) -> None:
         """There must be a model to turn."""
@@ -173,10 +186,7 @@ class Colbert:
         if self.lower is not None:
             tokenizer.lower = self.lower
         read_longer(model, self.lengths)
-        for side, length in tokenizer.lengths.items():
-            if 2 * tokenizer.room(side) < length:
-                what = f"leaves {max(0, tokenizer.room(side))} of {length} content tokens"
-                raise ConfigError(what, where=f"prompts.{side}", fix="Shorten it")
+        refuse_filling(tokenizer)
         return model
 
     def _kept(self, folder: Path) -> ColBERT:
@@ -225,16 +235,8 @@ class Colbert:
 
     def _check(self, tables: list[Table], model: ColBERT) -> None:
         """Rows that the losses can use."""
-        taught = [name for name, term in self.terms.items() if term.taught]
         for table in tables:
-            if taught and table.kind != "tuples":
-                fix = "Map columns to query, documents and scores (`trivet score` makes them)"
-                what = f"{table.name} holds {table.kind} without a teacher's scores"
-                raise ConfigError(what, where=f"losses.{taught[0]}", fix=fix)
-            if table.kind == "texts":
-                fix = "Map columns to query and positive"
-                raise ConfigError(f"{table.name} holds texts, not pairs", where="data", fix=fix)
-            if width(table, self.ways) == 1 and taught:
+            if width(table, self.ways) == 1 and (taught := self._taught):
                 what = f"{table.name} has one document a query, which a teacher says nothing of"
                 raise ConfigError(what, where=f"losses.{taught[0]}", fix="Score several")
             check_texts(table, model.empty, self._sure(model))

@@ -11,7 +11,6 @@ from trivet.core.errors import ConfigError
 from trivet.core.ragged import Ragged
 from trivet.core.run import Work
 from trivet.data.mixture import Mixture
-from trivet.data.table import Table
 from trivet.losses.angle import Angle
 from trivet.losses.cosent import Cosent
 from trivet.losses.espresso import Espresso
@@ -60,6 +59,14 @@ class Contrastive:
         check_sides(self.lengths, {})
         if self.fit.batch < 2 and not isinstance(self.loss, Cosent):
             raise ConfigError("in-batch negatives need at least 2 rows", where="fit.batch")
+        kind = "tuples" if isinstance(self.loss, Cosent) else "pairs"
+        for source in self.data.sources:
+            if source.kind != kind:
+                fix = "Map columns to query and positive"
+                if kind == "tuples":
+                    fix = "Map columns to query, documents and scores"
+                what = f"{source.name} holds {source.kind}, not {kind}"
+                raise ConfigError(what, where="data", fix=fix)
 
     def accept(self, has_parent: bool) -> None:
         """There must be a model to train."""
@@ -72,7 +79,6 @@ class Contrastive:
         model = load_dense(parent.path, budget=work.run.machine.micro_tokens)
         read_longer(model, self.lengths)
         tables = [source.open(work.run.cache) for source in self.data.sources]
-        self._check(tables)
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], model)
@@ -97,16 +103,6 @@ class Contrastive:
         )
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
         return work.save(lambda folder: save_dense(model, folder), facts)
-
-    def _check(self, tables: list[Table]) -> None:
-        """Rows that the loss can use."""
-        kind = "tuples" if isinstance(self.loss, Cosent) else "pairs"
-        for table in tables:
-            if table.kind != kind:
-                fix = "Map columns to query and positive"
-                if kind == "tuples":
-                    fix = "Map columns to query, documents and scores"
-                raise ConfigError(f"{table.name} holds {table.kind}, not {kind}", fix=fix)
 
 
 class _Layers(nn.Module):

@@ -10,10 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from trivet.core.errors import ConfigError
-from trivet.data.table import Table
 from trivet.losses.angle import Angle
 from trivet.stages.contrastive import Contrastive
 
@@ -24,12 +21,13 @@ class Finetune(Contrastive):
 
     version: ClassVar[int] = 1
 
-    def _check(self, tables: list[Table]) -> None:
-        super()._check(tables)
+    def __post_init__(self) -> None:
+        """Cross-field rules."""
+        super().__post_init__()
         if not isinstance(self.loss, Angle):
             return
         wants = [name for name in ("cln_w", "angle_w", "cosine_w") if getattr(self.loss, name)]
-        for table in tables:
-            if wants and len(table.read(np.zeros(1, np.int64)).documents[0]) < 2:
+        for source in self.data.sources:
+            if wants and not source.columns.negatives:
                 fix = f"Map columns.negatives, or set {' and '.join(wants)} to 0"
-                raise ConfigError(f"{table.name} has no negatives", where="loss", fix=fix)
+                raise ConfigError(f"{source.name} has no negatives", where="loss", fix=fix)

@@ -23,7 +23,6 @@ from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Mixture
-from trivet.data.table import Table
 from trivet.losses.bce import BCE
 from trivet.losses.lambda_loss import LambdaLoss
 from trivet.losses.listwise import Listwise
@@ -36,7 +35,7 @@ from trivet.stages.late import chosen_ways
 from trivet.stages.lineage import lineage
 from trivet.stages.pair_check import check_rows
 from trivet.stages.rerank_dev import RerankDev
-from trivet.stages.trained import needs_model, open_batches
+from trivet.stages.trained import needs_model, needs_rows, open_batches
 from trivet.training.fit import fit
 from trivet.training.settings import Fit, Prepared
 
@@ -86,6 +85,11 @@ class Reranker:
         if self.labels == "first" and self.loss.scales:
             fix = "Set labels=scores, or leave it out"
             raise ConfigError("scales scores, and labels are 1 and 0", where="loss", fix=fix)
+        needs_rows(self.data, "labels" if self.labels == "scores" else None)
+        for source in self.data.sources:
+            if source.prompts:
+                what = f"{source.name} has prompts, and a cross-encoder reads none"
+                raise ConfigError(what, where="data", fix="Leave prompts out of the source")
 
     def accept(self, has_parent: bool) -> None:
         """There must be an encoder."""
@@ -103,8 +107,9 @@ class Reranker:
             lower=self.lower,
         )
         tables = [source.open(work.run.cache) for source in self.data.sources]
-        for table in tables:
-            self._check(table, model)
+        taught = self.loss if self.labels == "scores" else None
+        for table in tables:  # all of their rows, before the first step
+            check_rows(table, model.tokenizer, taught, self.ways)
         tables, report = self.clean(tables) if self.clean else (tables, None)
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         _show(batches[0], model)
@@ -121,21 +126,6 @@ class Reranker:
         )
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
         return work.save(lambda folder: save_cross(model, folder), facts)
-
-    def _check(self, table: Table, model: Cross) -> None:
-        """Rows that the loss can use, all of them looked at before the first step."""
-        if self.labels == "scores" and table.kind != "tuples":
-            fix = "Map columns to query, documents and scores (`trivet score` makes them)"
-            what = f"{table.name} holds {table.kind} without a teacher's scores"
-            raise ConfigError(what, where="labels", fix=fix)
-        if table.kind == "texts":
-            fix = "Map columns to query, positive and negatives"
-            raise ConfigError(f"{table.name} holds texts, not pairs", where="data", fix=fix)
-        if table.prompts:
-            what = f"{table.name} has prompts, and a cross-encoder reads none"
-            raise ConfigError(what, where="data", fix="Leave prompts out of the source")
-        taught = self.loss if self.labels == "scores" else None
-        check_rows(table, model.tokenizer, taught, self.ways)
 
 
 def preparer(

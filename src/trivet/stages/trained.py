@@ -16,6 +16,18 @@ def needs_model(has_parent: bool) -> None:
         raise ConfigError("there is no model to train", fix=fix)
 
 
+def needs_rows(data: Mixture, taught: str | None = None) -> None:
+    """Rows must hold documents of a query; `taught`: the key of what needs their scores, too."""
+    for source in data.sources:
+        if taught is not None and source.kind != "tuples":
+            fix = "Map columns to query, documents and scores (`trivet score` makes them)"
+            what = f"{source.name} holds {source.kind} without a teacher's scores"
+            raise ConfigError(what, where=taught, fix=fix)
+        if source.kind == "texts":
+            fix = "Map columns to query and positive"
+            raise ConfigError(f"{source.name} holds texts, not pairs", where="data", fix=fix)
+
+
 def open_batches(data: Mixture, tables: list[Table], batch: int, seed: int) -> Batches:
     """This rank's batches of tables that were opened, and perhaps cleaned."""
     order = derive(seed, "data")

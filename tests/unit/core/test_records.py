@@ -6,7 +6,7 @@ from trivet.core.records import Batch, Corpus, Ranking
 
 def test_every_row_of_a_batch_has_a_name_that_leads_back_to_its_source():
     batch = Batch("pairs", [7, 3], ["a", "b"], [["c"], ["d"]], None, {})
-    assert batch.ids == ["pairs:7", "pairs:3"]
+    assert batch.ids == ["pairs row 7", "pairs row 3"]
 
 
 def test_title_and_text_are_joined_without_a_stray_blank():

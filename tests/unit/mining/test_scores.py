@@ -118,5 +118,5 @@ def test_what_cannot_be_compared_is_refused(triplets, tmp_path):
     texts = Source("texts", Columns(text="q"), path=triplets.path)
     with pytest.raises(ConfigError, match="texts holds texts, not pairs"):
         Scores(reranker=Lengths()).run(texts, store, cache)
-    with pytest.raises(DataError, match="triplets:0: a score is not a number"):
+    with pytest.raises(DataError, match="triplets row 0: a score is not a number"):
         Scores(reranker=Lengths(broken=True)).run(triplets, store, cache)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from trivet.core.card import write_card
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ArtifactError, ConfigError
 from trivet.models.backbone import Fresh
 from trivet.models.colbert import ColBERT, add_markers
 from trivet.models.colbert_layout import load_colbert, save_colbert
@@ -221,6 +221,71 @@ def test_sentence_transformers_6_gives_our_vectors(v6, tmp_path, options, form):
     for side in SIDES:
         encode = theirs.encode_query if side == "query" else theirs.encode_document
         assert_same(encode(TEXTS, show_progress_bar=False), ours(model, side), 1e-5)
+
+
+@pytest.mark.parametrize("options", CASES, ids=str)
+def test_the_layout_for_sentence_transformers_6_is_read_with_equal_vectors(tmp_path, options):
+    model = cased(colbert(**options))
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+    save_colbert(model, tmp_path / "ours")
+    export(tmp_path / "ours", tmp_path / "theirs", "sentence-transformers")
+    again = load_colbert(tmp_path / "theirs").eval()
+    assert again.tokenizer.lengths == model.tokenizer.lengths
+    assert again.tokenizer.prompts == model.tokenizer.prompts
+    for side in SIDES:
+        assert_same(ours(again, side), ours(model, side), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "match"),
+    [
+        (
+            "sentence_bert_config.json",
+            {"query_expansion": {"strategy": "min", "length": 9}},
+            "queries filled up to no fixed length",
+        ),
+        (
+            "sentence_bert_config.json",
+            {"query_expansion": {"strategy": "fixed", "length": 9, "token": "[PAD]"}},
+            r"'\[PAD\]' as a filling",
+        ),
+        (
+            "3_MultiVectorMask/config.json",
+            {"skiplist_tasks": ["query"]},
+            "tokens skipped of queries",
+        ),
+    ],
+)
+def test_what_that_version_alone_can_do_is_refused_by_name(tmp_path, file, change, match):
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+    save_colbert(colbert(), tmp_path / "ours")
+    export(tmp_path / "ours", tmp_path / "theirs", "sentence-transformers")
+    path = tmp_path / "theirs" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ArtifactError, match=match):
+        load_colbert(tmp_path / "theirs")
+
+
+@pytest.mark.parametrize("expansion", [True, False])
+def test_a_prompt_counts_in_the_lengths_of_a_model_that_pylate_saved(tmp_path, expansion):
+    (tmp_path / "ours").mkdir()
+    save_colbert(colbert(), tmp_path / "ours")
+    models = pytest.importorskip("pylate.models")
+    theirs = models.ColBERT(
+        str(tmp_path / "ours"),
+        device="cpu",
+        prompts={"query": "please ask: ", "document": "say: "},
+        query_length=14,
+        document_length=20,
+        do_query_expansion=expansion,
+    )
+    theirs.save(str(tmp_path / "theirs"))
+    model = load_colbert(tmp_path / "theirs").eval()
+    for side in SIDES:
+        found = theirs.encode(TEXTS, is_query=side == "query", prompt_name=side)
+        assert_same(found, ours(model, side), 1e-5)
 
 
 def test_the_layout_for_sentence_transformers_6_names_every_module_and_no_pylate(tmp_path):

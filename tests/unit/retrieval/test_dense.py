@@ -122,6 +122,8 @@ def test_prompts_asked_for_go_before_the_models(folder, texts):
     ours, theirs = search(prompted, ["fox"], 10), search(written, ["find fox"], 10)
     assert dict(ours.of(0)) == pytest.approx(dict(theirs.of(0)), abs=1e-6)
     assert dict(ours.of(0)) != pytest.approx(dict(search(written, ["fox"], 10).of(0)), abs=1e-4)
+    with pytest.raises(ConfigError, match=r"prompts\.query: leaves 0 of \d+ content tokens"):
+        DenseRetriever(place, prompts={"query": "find " * 9999}, machine=CPU).load()
 
 
 def test_the_share_of_texts_that_were_cut_is_told(tiny):

@@ -215,10 +215,13 @@ def test_a_colbert_parent_is_given_what_the_stage_says_and_keeps_the_rest(tmp_pa
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ({"d": ["\u200b", "a", "b", "c"]}, r"tuples:16: a document has no token: '\\u200b'"),
-        ({"q": "\u200b"}, r"tuples:16: a query has no token: '\\u200b'"),
-        ({"d": ["a", "... !", "b", "c"]}, r"tuples:16: a document has no token: '\.\.\. !'"),
-        ({"d": ["a", "! " * 200 + "red", "b", "c"]}, r"tuples:16: a document has no token: '! !"),
+        ({"d": ["\u200b", "a", "b", "c"]}, r"tuples row 16: a document has no token: '\\u200b'"),
+        ({"q": "\u200b"}, r"tuples row 16: a query has no token: '\\u200b'"),
+        ({"d": ["a", "... !", "b", "c"]}, r"tuples row 16: a document has no token: '\.\.\. !'"),
+        (
+            {"d": ["a", "! " * 200 + "red", "b", "c"]},
+            r"tuples row 16: a document has no token: '! !",
+        ),
     ],
 )
 def test_a_text_without_a_token_is_named_before_the_first_step(tmp_path, parent, row, what):
@@ -236,7 +239,7 @@ def test_a_document_of_skipped_words_alone_is_named_before_the_first_step(tmp_pa
     row = {"q": "what is red?", "d": ["a", "b", "c", "red red"], "s": [1.0, 0.0, 0.0, 0.0]}
     with Path(source.path).open("a") as stream:
         stream.write("\n" + json.dumps(row))
-    with pytest.raises(DataError, match="tuples:16: a document has no token: 'red red'"):
+    with pytest.raises(DataError, match="tuples row 16: a document has no token: 'red red'"):
         trained(tmp_path, parent, source, skip=["red"])
 
 
@@ -268,6 +271,7 @@ def test_the_seed_draws_the_head_and_nothing_else_moves(tmp_path, parent):
         ({"skip": ["notatoken"]}, "'notatoken' is no token"),
         ({"markers": {"query": "[Q] "}}, "one of query and document each"),
         ({"markers": {"query": " ", "document": "[D] "}}, r"markers\.query: must not be blank"),
+        ({"markers": {"query": "[D] ", "document": "[D] "}}, "markers: both sides have the same"),
         (
             {"head": FeedForward(dim=8, depth=2, factor=0.01)},
             r"head\.factor: 0\.01 of .* less than one",
@@ -316,8 +320,10 @@ def test_a_cross_encoder_is_no_parent(tmp_path, parent):
 
 def test_rows_without_scores_are_refused_where_a_teacher_is_needed(tmp_path, parent):
     pairs = Source("pairs", Columns(query="q", positive="d"), path=tuples(tmp_path).path)
-    with pytest.raises(ConfigError, match="pairs holds pairs without a teacher's scores"):
-        trained(tmp_path, parent, pairs)
+    with pytest.raises(ConfigError, match=r"losses\.kl: pairs holds pairs without a teacher's"):
+        stage(pairs)
+    with pytest.raises(ConfigError, match=r"fit\.batch: pairs without negatives need at least 2"):
+        stage(pairs, losses={"nce": Term(InfoNCE(0.1))}, fit=Fit(1, "fp32"))
     _, losses = trained(tmp_path, parent, pairs, losses={"nce": Term(InfoNCE(0.1))})
     assert losses[-1] < losses[0]
 
@@ -325,5 +331,5 @@ def test_rows_without_scores_are_refused_where_a_teacher_is_needed(tmp_path, par
 def test_a_document_of_tokens_that_do_not_count_is_named(tmp_path, parent):
     model = stage(tuples(tmp_path), skip=["red", "[CLS]", "[SEP]", "[D] "])._model(parent.path)
     batch = Batch("s", [5], ["q"], [["blue", "red"]], [[1.0, 0.0]], {})
-    with pytest.raises(DataError, match=r"s:5: a document has no token that counts: 'red'"):
+    with pytest.raises(DataError, match=r"s row 5: a document has no token that counts: 'red'"):
         preparer(model, None, 0)(batch)

@@ -141,7 +141,7 @@ def test_plain_texts_are_refused_for_pairs(tmp_path):
     path.write_text('{"t": "one"}\n{"t": "two"}\n')
     source = Source("texts", Columns(text="t"), path=str(path))
     with pytest.raises(ConfigError, match="texts holds texts, not pairs"):
-        pretrain(source).run(start(tmp_path), work(tmp_path, "pretrain"))
+        pretrain(source)
 
 
 def test_lengths_beyond_the_encoders_positions_are_refused(tmp_path):

@@ -342,9 +342,9 @@ def changed(source, row, **fields):
     [
         ({"s": [float("nan"), 1, 1, 1]}, "15: a score is not a finite number"),
         ({"s": [1, 1]}, "15: 4 documents, 2 scores"),
-        ({"s": [2, -1, 0, 0]}, "tuples:14: its scores, -1 to 2, do not fit the loss"),
-        ({"d": ["red", "it", "is", "\u200b\u200d"]}, r"tuples:14: a document has no token"),
-        ({"q": "\ufffd"}, "tuples:14: a query has no token"),
+        ({"s": [2, -1, 0, 0]}, "tuples row 14: its scores, -1 to 2, do not fit the loss"),
+        ({"d": ["red", "it", "is", "\u200b\u200d"]}, r"tuples row 14: a document has no token"),
+        ({"q": "\ufffd"}, "tuples row 14: a query has no token"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_before_the_first_step(tmp_path, parent, fields, match):
@@ -361,7 +361,7 @@ def test_scores_that_do_not_fit_once_some_are_drawn_are_refused_before_the_first
     tmp_path, parent, ways, scores
 ):
     source = changed(tuples(tmp_path), 14, s=scores)
-    with pytest.raises(DataError, match="tuples:14: its scores, 0 to .* do not fit the loss"):
+    with pytest.raises(DataError, match="tuples row 14: its scores, 0 to .* do not fit the loss"):
         trained(tmp_path, parent, source, labels="scores", loss=Listwise(), ways=ways)
     (tmp_path / "other").mkdir()
     source = changed(tuples(tmp_path / "other"), 14, s=[1, 0, 0, 0])

@@ -127,7 +127,7 @@ def test_clipping_bounds_the_gradient(tmp_path):
 
 
 def test_a_nan_loss_names_its_rows_and_leaves_the_last_good_checkpoint(tmp_path):
-    with pytest.raises(TrivetError, match=r"step 4, batch numbers:12, numbers:13"):
+    with pytest.raises(TrivetError, match=r"step 4, batch numbers row 12, numbers row 13"):
         train(tmp_path, batches=Numbers(8, poison=3))
     found = checkpoint.newest(tmp_path / "line")
     assert found is not None and found.step == 3
