@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent
 from trivet.models.packed import micro_batches
+from trivet.models.sae import Active
 
 
 @torch.inference_mode()
@@ -37,9 +39,7 @@ def judge(model: Latent, batches: Iterable[Ragged]) -> dict[str, Any]:
             errors += float((rebuilt - hidden).double().square().sum())
             cosines += float(torch.cosine_similarity(rebuilt, hidden).sum())
             active += int((found.weights > 0).sum())
-            owners = torch.repeat_interleave(own.lengths)[:, None]
-            keys = (owners * model.vocabulary + found.latents)[found.weights > 0].unique()
-            frequencies += (keys % model.vocabulary).bincount(minlength=model.vocabulary).cpu()
+            frequencies += texts_with(found, own.lengths, model.vocabulary).cpu()
             count += len(hidden)
     variance = squares - float(sums.square().sum()) / count
     return {
@@ -50,6 +50,13 @@ def judge(model: Latent, batches: Iterable[Ragged]) -> dict[str, Any]:
         "alive": float((frequencies > 0).float().mean()),
         "document_frequency": _curve(np.sort(frequencies.numpy())[::-1] / max(1, texts)),
     }
+
+
+def texts_with(active: Active, lengths: Tensor, latents: int) -> Tensor:
+    """In how many texts, of so many tokens each, every latent stands, (M,)."""
+    owners = torch.repeat_interleave(lengths.to(active.latents.device))[:, None]  # (T, 1)
+    keys = (owners * latents + active.latents)[active.weights > 0].unique()
+    return (keys % latents).bincount(minlength=latents)
 
 
 def _curve(shares: NDArray[np.float64]) -> list[list[float]]:

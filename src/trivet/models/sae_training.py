@@ -17,8 +17,10 @@ from trivet.core.ragged import Ragged
 from trivet.models.latent import Latent
 from trivet.models.products import largest, weigh
 from trivet.models.sae import Active, TopK
+from trivet.models.sae_judge import texts_with
 
 _AUX = 1 / 32  # the weight of what dead latents rebuild: the paper's
+_RANKS = (1, 16, 256, 4096)  # of latents whose document frequency is logged
 
 
 class Rebuilt(nn.Module):
@@ -46,7 +48,7 @@ class Rebuilt(nn.Module):
         self.frozen: Callable[[Ragged], Tensor] = model.hidden  # a method is no submodule
         self.widths, self.aux_k, self.dead_after, self.unit = widths, aux_k, dead_after, unit
         self.register_buffer("idle", torch.zeros(model.sae.latents, dtype=torch.int64))
-        self._last: tuple[Tensor, Tensor, Active] | None = None
+        self._last: tuple[Tensor, Tensor, Active, Tensor] | None = None
 
     def forward(self, tokens: Ragged) -> Ragged:
         """What each token costs, (T, 1), text by text: its squared error over its dimensions."""
@@ -66,20 +68,28 @@ class Rebuilt(nn.Module):
         if self.aux_k:
             cost = cost + _AUX * self._revived(hidden, (hidden - rebuilt).detach())
         if torch.is_grad_enabled():
-            self._notice(hidden, rebuilt, active)
+            self._notice(hidden, rebuilt, active, tokens.lengths)
         return Ragged(errors + cost * variance, tokens.offsets)
 
     def report(self) -> dict[str, float]:
-        """Of the last micro-batch how well it was rebuilt, and of the dictionary what is dead."""
+        """Of the last micro-batch how well it was rebuilt, and by how much of the dictionary.
+
+        `document_frequency/R`: the share of its texts that the latent of rank R stands in.
+        """
         if self._last is None:
             return {}
-        hidden, rebuilt, active = self._last
+        hidden, rebuilt, active, lengths = self._last
+        texts = texts_with(active, lengths, self.sae.latents)
+        curve = texts.sort(descending=True).values / len(lengths)
         found = {
             "fvu": (rebuilt - hidden).square().sum() / (hidden - hidden.mean(0)).square().sum(),
             "cosine": torch.cosine_similarity(rebuilt, hidden).mean(),
             "l0": (active.weights > 0).sum() / len(hidden),
             "dead": self._dead.float().mean(),
+            "alive": (texts > 0).float().mean(),
         }
+        ranks = [rank for rank in _RANKS if rank <= len(curve)]
+        found |= {f"document_frequency/{rank}": curve[rank - 1] for rank in ranks}
         return {name: float(value) for name, value in found.items()}
 
     @property
@@ -87,11 +97,11 @@ class Rebuilt(nn.Module):
         return self.idle > self.dead_after
 
     @torch.no_grad()
-    def _notice(self, hidden: Tensor, rebuilt: Tensor, active: Active) -> None:
+    def _notice(self, hidden: Tensor, rebuilt: Tensor, active: Active, lengths: Tensor) -> None:
         self.idle += len(hidden)
         self.idle[active.latents[active.weights > 0]] = 0
         weights = active.weights.detach()
-        self._last = hidden, rebuilt.detach(), Active(active.latents, weights)
+        self._last = hidden, rebuilt.detach(), Active(active.latents, weights), lengths
 
     def _alone(self, active: Active, width: int, hidden: Tensor) -> Tensor:
         """The error with the first latents only."""

@@ -23,6 +23,7 @@ from trivet.models.latent import load_latent, save_latent
 from trivet.models.layout import save_dense
 from trivet.models.loading import load_tokenizer
 from trivet.models.sae import TopK
+from trivet.models.sae_kinds import empty
 from trivet.models.tokens import Tokenizer
 from trivet.retrieval.cache import Cache
 from trivet.retrieval.latent import Latent
@@ -227,6 +228,18 @@ def test_only_the_heaviest_terms_are_kept(model, folder):
 def test_what_is_saved_is_what_is_loaded(model, folder):
     tokens = model.tokenizer(DOCUMENTS, "document").ids
     torch.testing.assert_close(load_latent(folder)(tokens).values, model(tokens).values)
+
+
+@pytest.mark.parametrize("kind", ["batch_topk", "jump_relu"])
+def test_dictionaries_of_other_kinds_are_searched_too(model, tmp_path, kind):
+    sae = empty({"kind": kind, "dim": 16, "latents": 40, "k": 3})
+    sae.draw(0)
+    sae.settle(model.hidden(model.tokenizer(DOCUMENTS, "document").ids).detach())
+    save_latent(Model(model.encoder, sae.eval(), model.tokenizer), tmp_path)
+    cache = Cache(folder=str(tmp_path / "cache"))
+    for _ in range(2):  # made, and found again
+        scores, _ = searched(tmp_path, queries=["blue"], cache=cache)
+        assert scores[0].argmax() == DOCUMENTS.index("blue")
 
 
 def test_a_dictionary_that_was_exchanged_is_noticed_whatever_its_manifest_says(

@@ -115,7 +115,8 @@ def test_every_kind_learns_resumes_exactly_and_loads(tmp_path, parent, data, mon
     lines = [json.loads(x) for x in place.metrics.read_text("utf-8").splitlines()]
     first, last = lines[0], lines[-1]
     assert last["fvu"] < 0.8 * first["fvu"] and 0 < last["l0"] < 32, (first, last)
-    assert {"fvu", "cosine", "l0", "dead"} <= set(lines[-1])
+    assert {"fvu", "cosine", "l0", "dead"} <= set(lines[-1]) and 0 < last["alive"] <= 1
+    assert 1 >= last["document_frequency/1"] >= last["document_frequency/16"] >= 0
     ranks, curve = zip(*whole.manifest["sae"]["document_frequency"], strict=True)
     assert list(ranks) == [1 << i for i in range(len(ranks))]
     assert list(curve) == sorted(curve, reverse=True) and 0 < curve[0] <= 1
