@@ -37,7 +37,8 @@ def run(argv: list[str]) -> int:
         export(source, aside, flags.format, fold=flags.fold, sae=sae)
         write_card(aside, manifest, results=results, base=on_hub)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(f"{out}: {flags.format}, {size / 2**20:.1f} MiB; README.md says how to load it")
+    told = "; README.md says how to load it" if (out / "README.md").is_file() else ""
+    print(f"{out}: {flags.format}, {size / 2**20:.1f} MiB{told}")
     return 0
 
 

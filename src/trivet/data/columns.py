@@ -40,13 +40,12 @@ class Columns:
         if given and given - {"negatives", "id"} not in shapes:
             raise ConfigError(
                 f"{', '.join(sorted(given))} do not make a row",
-                where="columns",
                 fix="Give query and positive, or query and documents and scores, or text",
             )
         if "negatives" in given and "positive" not in given:
-            raise ConfigError("negatives need a positive", where="columns")
+            raise ConfigError("negatives need a positive")
         if "id" in given and "text" not in given:
-            raise ConfigError("an id needs a text", where="columns")
+            raise ConfigError("an id needs a text")
 
     @property
     def kind(self) -> Kind | None:

@@ -120,10 +120,13 @@ def _encoded(
     tokens = model.tokenizer(texts, side, prompt)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         states = model.states(tokens.ids, model.budget, torch.float32)
-    states = Ragged(states.values.half(), states.offsets)
+    whole, states = states.values, Ragged(states.values.half(), states.offsets)
+    if not bool(whole.isfinite().all()):
+        fix = "Look at the model's weights"
+        raise DataError("hidden states are not finite numbers", where=name, fix=fix)
     if not bool(states.values.isfinite().all()):
-        fix = "Look at the model's weights, or train with activations=streamed"
-        raise DataError("hidden states are no numbers of 16 bits", where=name, fix=fix)
+        what = "hidden states are too large for numbers of 16 bits"
+        raise DataError(what, where=name, fix="Train with activations=streamed")
     return Shard(torch.tensor(rows), states, tokens.truncated)
 
 

@@ -206,7 +206,7 @@ PLAIN = Source("p", Columns(text="t"), path="x")
 def test_what_cannot_be_joined_is_refused_before_it_is_read(fields, words):
     with pytest.raises(ConfigError, match=words):
         Source("s", path="x", **fields)
-    with pytest.raises(ConfigError, match="columns: an id needs a text"):
+    with pytest.raises(ConfigError, match="an id needs a text"):
         Columns(query="q", positive="p", id="i")
     with pytest.raises(ConfigError, match="s: holds texts by id, not rows"):
         Mixture([Source("s", BY_ID, path="x")])
