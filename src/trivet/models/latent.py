@@ -124,7 +124,7 @@ def load_latent(folder: Path) -> Latent:
     if config.get("encoder", own) != own:
         fix = "Put it beside the encoder that it was trained on, or train one on this encoder"
         raise ArtifactError("its autoencoder is of another encoder", where=str(folder), fix=fix)
-    return Latent(dense.encoder, sae, dense.tokenizer)
+    return Latent(dense.encoder, sae, dense.tokenizer).eval()  # BatchTopK: not by its neighbours
 
 
 def fingerprint(model: nn.Module) -> str:

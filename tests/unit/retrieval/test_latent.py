@@ -234,12 +234,16 @@ def test_what_is_saved_is_what_is_loaded(model, folder):
 def test_dictionaries_of_other_kinds_are_searched_too(model, tmp_path, kind):
     sae = empty({"kind": kind, "dim": 16, "latents": 40, "k": 3})
     sae.draw(0)
-    sae.settle(model.hidden(model.tokenizer(DOCUMENTS, "document").ids).detach())
+    vectors = model.hidden(model.tokenizer(DOCUMENTS, "document").ids).detach()
+    sae.settle(vectors)
+    sae.encode(vectors)  # BatchTopK learns its threshold
     save_latent(Model(model.encoder, sae.eval(), model.tokenizer), tmp_path)
     cache = Cache(folder=str(tmp_path / "cache"))
     for _ in range(2):  # made, and found again
         scores, _ = searched(tmp_path, queries=["blue"], cache=cache)
         assert scores[0].argmax() == DOCUMENTS.index("blue")
+    among, _ = searched(tmp_path, queries=["blue", *QUERIES, *DOCUMENTS[:4]], cache=cache)
+    assert among[0] == pytest.approx(scores[0], rel=1e-5)  # its neighbours change nothing
 
 
 def test_a_dictionary_that_was_exchanged_is_noticed_whatever_its_manifest_says(
