@@ -1,8 +1,11 @@
 """What holds for every test: no network, a cache of its own, two threads."""
 
+import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,3 +44,26 @@ def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def typed(tmp_path_factory):
+    """A function that runs `trivet` as it is typed: words, `cwd`, changes of the environment."""
+    here = tmp_path_factory.mktemp("typed")
+    out, err = here / "out", here / "err"
+    command = [sys.executable, str(Path(__file__).with_name("typed.py"))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+
+        def run(*words, cwd, **env):
+            given = {"words": words, "cwd": str(cwd), "env": {**os.environ, **env}}
+            server.stdin.write(json.dumps(given | {"out": str(out), "err": str(err)}) + "\n")
+            server.stdin.flush()
+            status = int(server.stdout.readline())
+            return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
+
+        yield run
+        server.stdin.close()

@@ -18,15 +18,10 @@ ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def trivet(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trivet.cli.main", *words],
-        cwd=cwd,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@pytest.fixture
+def trivet(typed):
+    """Each a process of its own, forked from one that has imported what all of them do."""
+    return typed
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
@@ -74,7 +69,7 @@ def test_help_imports_nothing_heavy(words, tmp_path):
     assert done.stdout.strip().endswith("HEAVY []"), done.stdout + done.stderr
 
 
-def test_help_lists_what_the_config_tree_holds(tmp_path):
+def test_help_lists_what_the_config_tree_holds(trivet, tmp_path):
     train = trivet("train", "--help", cwd=tmp_path).stdout
     assert "tiny" in train and "minilm3" in train and "overfit" in train
     ours = tmp_path / "mine"
@@ -85,7 +80,7 @@ def test_help_lists_what_the_config_tree_holds(tmp_path):
     assert "bm25" in evaluation and "demo" in evaluation
 
 
-def test_json_is_one_object_and_nothing_else(small, tmp_path):
+def test_json_is_one_object_and_nothing_else(trivet, small, tmp_path):
     done = trivet("eval", "--bench", str(small), "--json", cwd=tmp_path)
     out = json.loads(done.stdout)
     assert out["bench"] == "three things"
@@ -94,7 +89,7 @@ def test_json_is_one_object_and_nothing_else(small, tmp_path):
     assert set(task["seconds"]) == {"index", "search", "measure"}
 
 
-def test_an_evaluation_adds_a_row_with_its_command(small, tmp_path):
+def test_an_evaluation_adds_a_row_with_its_command(trivet, small, tmp_path):
     trivet("eval", "--bench", str(small), "retriever.k1=1.2", cwd=tmp_path)
     rows = (tmp_path / "results/ledger.jsonl").read_text().splitlines()
     row = json.loads(rows[0])
@@ -132,7 +127,7 @@ def test_a_first_metric_waits_for_no_compiler(small, tmp_path):
         (["train", "+exp=tiny", "a b=="], ""),
     ],
 )
-def test_a_mistake_is_told_in_one_line_with_a_way_out(words, expected, tmp_path):
+def test_a_mistake_is_told_in_one_line_with_a_way_out(trivet, words, expected, tmp_path):
     line = complaint(trivet(*words, cwd=tmp_path))
     assert line.startswith("trivet: ")
     if "--model" not in expected:
@@ -140,7 +135,7 @@ def test_a_mistake_is_told_in_one_line_with_a_way_out(words, expected, tmp_path)
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path):
+def test_a_dry_run_shows_the_plan_and_makes_nothing(trivet, tmp_path):
     done = trivet("train", "+exp=tiny", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0
     assert re.search(r"^run +start +not made yet", done.stdout, re.M)
@@ -148,7 +143,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_ablation_plans_each_row_of_its_table(tmp_path):
+def test_an_ablation_plans_each_row_of_its_table(trivet, tmp_path):
     words = ["train", "-m", "+exp=edge17m", "+ablation=pretrain_lr", "--dry-run"]
     done = trivet(*words, cwd=tmp_path)
     rates = re.findall(r"optim\.lr=(\S+)", done.stdout)
@@ -157,7 +152,7 @@ def test_an_ablation_plans_each_row_of_its_table(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_runs_share_what_they_share(tmp_path):
+def test_several_runs_share_what_they_share(trivet, tmp_path):
     shape = ["stages.pretrain.fit.batch=8", "debug=steps4", "until=pretrain", "measure=null"]
     done = trivet("train", "-m", "+exp=tiny", "seed=1,2", *shape, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -165,7 +160,7 @@ def test_several_runs_share_what_they_share(tmp_path):
     assert sorted(names) == ["pretrain", "pretrain", "start"]
 
 
-def test_a_config_folder_of_the_users_own_is_searched(tmp_path):
+def test_a_config_folder_of_the_users_own_is_searched(trivet, tmp_path):
     ours = tmp_path / "mine"
     (ours / "exp").mkdir(parents=True)
     text = "# @package _global_\ndefaults:\n  - tiny\nname: ours\n"
@@ -174,7 +169,7 @@ def test_a_config_folder_of_the_users_own_is_searched(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
+def test_the_report_sets_rows_side_by_side_and_published_ones_apart(trivet, tmp_path):
     from trivet.bench.bench import Bench
     from trivet.bench.evaluation import Evaluation
     from trivet.bench.folder import Folder
@@ -219,11 +214,11 @@ def test_the_report_sets_rows_side_by_side_and_published_ones_apart(tmp_path):
         ("eval --bench needle", "--data: needle-generated needs a folder"),
     ],
 )
-def test_what_a_user_mistypes_is_one_line_with_the_way_out(words, said, tmp_path):
+def test_what_a_user_mistypes_is_one_line_with_the_way_out(trivet, words, said, tmp_path):
     assert re.search(said, complaint(trivet(*shlex.split(words), cwd=tmp_path)))
 
 
-def test_flags_and_overrides_may_stand_in_any_order(tmp_path, small):
+def test_flags_and_overrides_may_stand_in_any_order(trivet, tmp_path, small):
     (tmp_path / "configs" / "data").mkdir(parents=True)
     done = trivet(
         "train", "+exp=tiny", "--config-dir", "configs", "-m", "seed=1,2", "--dry-run",
@@ -237,7 +232,9 @@ def test_flags_and_overrides_may_stand_in_any_order(tmp_path, small):
 
 
 def test_a_terminal_without_unicode_is_shown_what_it_can_show(tmp_path):
-    done = trivet("train", "--help", cwd=tmp_path, PYTHONIOENCODING="latin-1")
+    command = [sys.executable, "-m", "trivet.cli.main", "train", "--help"]
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout
 
 
@@ -288,7 +285,7 @@ def late(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_the_readme_works_as_it_is_written(
-    line, tmp_path, small, mirror, late, latent_folder
+    trivet, line, tmp_path, small, mirror, late, latent_folder
 ):
     """Typed word for word, but for placeholders; training and mining are cut to a dry run."""
     line = line.replace("FOLDER", shlex.quote(str(small)))

@@ -1,17 +1,14 @@
 """A sweep, as it is typed, ends in a page whose numbers are the ledger's."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from trivet.bench.ledger import Ledger
 
 
-def test_a_sweep_of_heads_ends_in_a_page_with_the_numbers_of_the_ledger(tmp_path, parse):
+def test_a_sweep_of_heads_ends_in_a_page_with_the_numbers_of_the_ledger(typed, tmp_path, parse):
     bench = tmp_path / "numbers"
     (bench / "qrels").mkdir(parents=True)
     for name, lines in (
@@ -24,14 +21,8 @@ def test_a_sweep_of_heads_ends_in_a_page_with_the_numbers_of_the_ledger(tmp_path
     words = ["+exp=tiny", "+ablation=projection_heads", "head@stages.colbert.head=linear,ffn",
              "seed=1", "machine=local", "debug=steps4",
              "measure='--bench numbers --ledger ledger.jsonl --no-cache'"]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "trivet.cli.main", "train", "-m", *words],
-        cwd=tmp_path,
-        env={**os.environ, "TRIVET_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    cache = {"TRIVET_CACHE": str(tmp_path / "cache")}
+    done = typed("train", "-m", *words, cwd=tmp_path, **cache)
     assert done.returncode == 0, done.stderr
     (index,) = re.findall(r"^the page: (.+/site/index\.html)$", done.stdout, re.M)
     rows = list(Ledger(tmp_path / "ledger.jsonl").read())
