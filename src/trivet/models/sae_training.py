@@ -74,7 +74,8 @@ class Rebuilt(nn.Module):
     def report(self) -> dict[str, float]:
         """Of the last micro-batch how well it was rebuilt, and by how much of the dictionary.
 
-        `document_frequency/R`: the share of its texts that the latent of rank R stands in.
+        `document_frequency/R`: the share of its texts that the latent of rank R stands in, of each
+        as many tokens as fell to this step.
         """
         if self._last is None:
             return {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -16,12 +17,16 @@ from torch import Tensor
 
 from trivet.core.artifact import Artifact
 from trivet.core.errors import ConfigError
+from trivet.core.layers import fast_layers
+from trivet.core.machine import Precision
+from trivet.core.memory import halving
 from trivet.core.ragged import Ragged, concatenate
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
 from trivet.data.mixture import Batches, Mixture
 from trivet.mining.activations import Activations, store
+from trivet.mining.shuffled import Shuffled
 from trivet.models.dense import Dense
 from trivet.models.latent import Latent, load_encoder, save_latent
 from trivet.models.lengths import read_longer
@@ -61,7 +66,9 @@ class Sae:
     k: int = 16
     """How many latents make up a token; of batch_topk and jump_relu on average."""
     activations: Literal["streamed", "stored"] = "streamed"
-    """streamed: texts are encoded at each step; stored: once, and kept in 16 bits on disk."""
+    """streamed: texts are encoded as they are needed; stored: once, and kept in 16 bits on disk."""
+    buffer: int = 8
+    """Batches whose tokens are shuffled together; 1 leaves all tokens of a text in one step."""
     kind: Kind = "topk"
     """topk: k of each token; batch_topk: the largest of all tokens of a micro-batch, a threshold
     afterwards; jump_relu: what lies above a latent's own threshold."""
@@ -92,6 +99,8 @@ class Sae:
         if any(not 1 <= width < self.latents for width in self.widths):
             what = f"must lie above 0 and below the {self.latents} latents"
             raise ConfigError(what, where="widths")
+        if self.buffer < 1:
+            raise ConfigError("must be at least 1", where="buffer")
         for name in ("aux_k", "dead_after", "pressure"):
             if getattr(self, name) < 0:
                 raise ConfigError("must not be negative", where=name)
@@ -124,13 +133,17 @@ class Sae:
         batches = open_batches(self.data, tables, self.fit.batch, self.seed)
         show(batches[0], dense)
         self._warn(batches, dense)
-        prepare = preparer(model) if kept is None else reader(kept)
-        self._begin(model, first_batches(batches, prepare, _FIRST))
+        states = encoding(model, self.fit.precision) if kept is None else reader(kept)
+        whole = preparer(model) if kept is None else prepared(states)
+        self._begin(model, first_batches(batches, whole, _FIRST))
         rebuilt = Rebuilt(model, widths=self.widths, aux_k=self.aux_k,
                           dead_after=self.dead_after, unit=self.unit_norm)  # fmt: skip
+        mixed = Shuffled(batches, states, self.buffer, self.seed)
+        alone = self.buffer == 1
+        feed, prepare = (batches, whole) if alone else (mixed, prepared(mixed.deal))
         trained = fit(
             rebuilt,
-            batches,
+            feed,
             prepare,
             mean_error,
             optim=self.optim,
@@ -142,7 +155,7 @@ class Sae:
         if self.unit_norm:
             sae.to_unit()
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
-        found = judge(model.eval(), first_batches(batches, prepare, _JUDGED))
+        found = judge(model.eval(), first_batches(batches, whole, _JUDGED))
         facts["sae"] = {**sae.shape, **found}
         return work.save(lambda folder: save_latent(model.cpu(), folder), facts)
 
@@ -193,13 +206,29 @@ def preparer(model: Latent) -> Callable[[Batch], Prepared]:
     return prepare
 
 
-def reader(kept: dict[str, Activations]) -> Callable[[Batch], Prepared]:
-    """Rows to the hidden states of their tokens: all queries', then all documents'."""
+def encoding(model: Latent, precision: Precision) -> Callable[[Batch], Ragged]:
+    """Rows to the hidden states of their tokens, encoded now."""
+    ids = preparer(model)
 
-    def prepare(batch: Batch) -> Prepared:
-        return Prepared(kept[batch.source].of(batch), None)
+    @torch.no_grad()
+    def encode(batch: Batch) -> Ragged:
+        tokens = ids(batch).tokens
+        low = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
+        with low, fast_layers(learning=model.device.type == "cpu"):
+            read = partial(model.states, tokens, dtype=torch.float32)
+            return halving(lambda budget: read(budget=budget), model.budget, batch.source)[0]
 
-    return prepare
+    return encode
+
+
+def reader(kept: dict[str, Activations]) -> Callable[[Batch], Ragged]:
+    """Rows to the hidden states of their tokens, as they were stored."""
+    return lambda batch: kept[batch.source].of(batch)
+
+
+def prepared(states: Callable[[Batch], Ragged]) -> Callable[[Batch], Prepared]:
+    """Rows to what is trained on: all queries' states, then all documents'."""
+    return lambda batch: Prepared(states(batch), None)
 
 
 def mean_error(errors: Ragged, _: None) -> Tensor:

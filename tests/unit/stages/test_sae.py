@@ -130,8 +130,9 @@ def test_every_kind_learns_resumes_exactly_and_loads(tmp_path, parent, data, mon
         assert torch.allclose(one.decoder.norm(dim=1), torch.ones(64))
 
 
+@pytest.mark.parametrize("buffer", [1, 3, 8])
 def test_stored_activations_are_the_same_stream_rounded_to_16_bits(
-    tmp_path, parent, data, monkeypatch
+    tmp_path, parent, data, monkeypatch, buffer
 ):
     seen = {"streamed": [], "stored": []}
     done = Rebuilt.forward
@@ -144,7 +145,7 @@ def test_stored_activations_are_the_same_stream_rounded_to_16_bits(
     losses = {}
     for kind in seen:
         place = work(tmp_path / kind, "sae")
-        stage(data, activations=kind).run(parent, place)
+        stage(data, activations=kind, buffer=buffer).run(parent, place)
         lines = place.metrics.read_text("utf-8").splitlines()
         losses[kind] = [json.loads(line)["loss"] for line in lines]
     assert len(seen["stored"]) == len(seen["streamed"]) == 16
@@ -190,6 +191,7 @@ def test_stored_activations_are_made_once_and_a_damaged_shard_anew(
     [
         ({"widths": [64]}, "widths"),
         ({"aux_k": -1}, "aux_k"),
+        ({"buffer": 0}, "buffer"),
         ({"pressure": -1.0}, "pressure"),
         ({"pressure": 5.0}, "pressure"),
     ],
@@ -211,10 +213,13 @@ def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
     assert made.manifest["sae"]["fvu"] == pytest.approx(float(wanted), rel=1e-4)
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path, parent, data, monkeypatch):
-    whole = stage(data).run(parent, work(tmp_path / "whole", "sae"))
-    stopped(tmp_path / "cut", parent, data, monkeypatch, {})
-    made = stage(data).run(parent, work(tmp_path / "cut", "sae"))
+@pytest.mark.parametrize("options", [{"buffer": 1}, {"buffer": 7}, {"activations": "stored"}])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(
+    tmp_path, parent, data, monkeypatch, options
+):
+    whole = stage(data, **options).run(parent, work(tmp_path / "whole", "sae"))
+    stopped(tmp_path / "cut", parent, data, monkeypatch, options)
+    made = stage(data, **options).run(parent, work(tmp_path / "cut", "sae"))
     for name, weight in load_latent(whole.path).sae.state_dict().items():
         assert torch.equal(weight, load_latent(made.path).sae.state_dict()[name]), name
 
