@@ -1,7 +1,7 @@
 """Products of vectors with all rows of a matrix, of which only a few are kept.
 
-What has the size of the whole matrix is computed a few vectors at a time, small enough for a CPU's
-cache, and forgotten; the way back knows the few that were kept, and nothing else.
+What has the size of the whole matrix is computed a few vectors at a time and forgotten; the way
+back knows the few that were kept, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trivet.core.inner import inner
 from trivet.core.top import top
 from trivet.models.coarse import largest_by_bytes, suited
 
-_HELD = {"cpu": 1 << 23, "cuda": 1 << 28}  # products at once: what a cache or a GPU holds
+_HELD = {"cpu": 1 << 24, "cuda": 1 << 28}  # products at once
 
 
 @torch.no_grad()
@@ -68,10 +69,11 @@ def above(
 
 def in_parts(vectors: Tensor, matrix: Tensor, bias: Tensor | None) -> Iterator[Tensor]:
     """All products, (t, M), of a few vectors at a time."""
-    turned = matrix.T.to(_precision(vectors))
+    dtype = _precision(vectors)
     held = _HELD.get(vectors.device.type, _HELD["cuda"])
-    for part in vectors.to(turned.dtype).split(max(1, held // len(matrix))):
-        products = part @ turned
+    rows = matrix.to(dtype)
+    for part in vectors.to(dtype).split(max(1, held // len(matrix))):
+        products = inner(part, rows)
         yield products if bias is None else products.add_(bias)
 
 
