@@ -74,6 +74,8 @@ class Latent(Terms[Model]):
             raise ConfigError("must be at least 1", where="least_documents")
         if not 0 < self.most_share <= 1:
             raise ConfigError("must lie above 0, and at 1 at most", where="most_share")
+        if self.keep_states and not self.cache.use:
+            log.warning("keep_states keeps nothing: the cache is not used")
 
     def describe(self) -> dict[str, Any]:
         """Also the formula."""
