@@ -3,7 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/020-latent-limit/common.sh
-ledger=$out/chosen.jsonl
 model=$(train +exp=latent stages.sae.k=16)
 dev "$model" "the paper's: k1 8, b .7, robertson"
 dev "$model" "k1 0.5, binary" retriever.k1=0.5 retriever.scale=binary
@@ -23,4 +22,4 @@ for power in 0.1 0.4 0.7 1.5 2 3; do
   dev "$model" "k1 0.5, lucene to the power of $power" retriever.k1=0.5 retriever.idf=lucene \
     retriever.idf_power=$power
 done
-trivet report --ledger "$ledger"
+trivet report --ledger "$devs"

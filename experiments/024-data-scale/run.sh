@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/020-latent-limit/common.sh
-ledger=$out/scale.jsonl formula="retriever.idf=lucene retriever.k1=0.5"
+formula="retriever.idf=lucene retriever.k1=0.5"
 for steps in 300 1203; do
   try "$steps steps" stages.sae.k=16 stages.sae.fit.steps=$steps
 done
-trivet report --ledger "$ledger"
+trivet report --ledger "$devs"

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trivet.core.lock import only_one
 from trivet.core.mapped import is_sound, mapped, write
 from trivet.core.ragged import Ragged
 from trivet.core.ranks import first, gather, wait
@@ -25,6 +27,7 @@ from trivet.retrieval.postings import Postings
 from trivet.retrieval.vectors import Vectors
 
 log = logging.getLogger("trivet")
+_DAY = 86400.0
 SIZE = 1 << 18  # documents of a segment at most: their scores stay in a CPU's cache
 Key = Callable[[Sequence[str]], "dict[str, Any] | None"]  # of some documents' terms
 Make = Callable[["dict[str, Any] | None", int, int], Vectors]  # documents of a run, encoded
@@ -119,21 +122,24 @@ def _segment(
     folder = None if key is None or not cache.use else cache.open(key)
     if folder is None:
         return Segment.of(make(None, start, stop), stop - start, vocabulary)
-    found = gather(_sound(folder) if first() else None)[0]
-    if found is not None:
-        return Segment.open(found)
-    segment = Segment.of(make(key, start, stop), stop - start, vocabulary)
-    wait()  # until every process has read what the others encoded
-    if not first():
+    # another run that makes the same one is waited for: its shards are gone when it has ended
+    alone = only_one(folder / ".making", wait=_DAY, what="this index") if first() else nullcontext()
+    with alone:
+        found = gather(_sound(folder) if first() else None)[0]
+        if found is not None:
+            return Segment.open(found)
+        segment = Segment.of(make(key, start, stop), stop - start, vocabulary)
+        wait()  # until every process has read what the others encoded
+        if not first():
+            return segment
+        try:
+            segment = Segment.open(segment.save(folder))
+        except OSError as error:
+            log.warning("a segment is kept in memory only: %s (%s)", folder, error.strerror)
+            return segment
+        for path in folder.glob("[0-9]*.safetensors"):  # the segment holds what was in them
+            path.unlink(missing_ok=True)
         return segment
-    try:
-        segment = Segment.open(segment.save(folder))
-    except OSError as error:
-        log.warning("a segment is kept in memory only: %s (%s)", folder, error.strerror)
-        return segment
-    for path in folder.glob("[0-9]*.safetensors"):  # the segment holds what was in them
-        path.unlink(missing_ok=True)
-    return segment
 
 
 def _sound(folder: Path) -> Path | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -152,6 +155,33 @@ def test_a_run_killed_before_its_segment_was_written_goes_on(
     found, _, _ = searched(folder, kept(tmp_path))
     assert not encoded and len(files(tmp_path)) == 1
     assert found == searched(folder, Cache(use=False))[0]
+
+
+def test_a_run_that_makes_the_same_segment_is_waited_for(folder, tmp_path, encoded):
+    """Of two at once one encodes; the other finds what it made, and misses no shard of its own."""
+    wanted, _, _ = searched(folder, kept(tmp_path))
+    (path,) = files(tmp_path)
+    data = path.read_bytes()
+    path.unlink()
+    encoded.clear()
+    code = (
+        "import sys; from pathlib import Path; from trivet.core.lock import only_one\n"
+        "with only_one(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path.with_name(".making"))]
+    with (
+        subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        made = pool.submit(searched, folder, kept(tmp_path))
+        with pytest.raises(TimeoutError):
+            made.result(timeout=0.5)
+        path.write_bytes(data)
+        other.stdin.close()
+        found, _, _ = made.result(timeout=60)
+    assert found == wanted and not encoded
 
 
 def test_without_room_on_the_disk_a_segment_stays_in_memory(folder, tmp_path, monkeypatch, caplog):

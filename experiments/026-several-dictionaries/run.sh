@@ -1,0 +1,28 @@
+#!/bin/bash
+# Several dictionaries of one encoder, their rankings fused: DATA=FOLDER experiments/026-several-dictionaries/run.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source experiments/020-latent-limit/common.sh
+short="stages.sae.fit.steps=300 stages.sae.activations=streamed"  # those of 022
+k32=$(train +exp=latent $short)
+k64=$(train +exp=latent $short stages.sae.k=64)
+k8=$(train +exp=latent $short stages.sae.k=8)
+small=$(train +exp=latent $short stages.sae.latents=8192)
+dev "$k32" "k 32, chosen formula" $formula
+dev "$k64" "k 64, chosen formula" $formula
+dev "$k8" "k 8, chosen formula" $formula
+dev "$small" "8,192, k 32, chosen formula" $formula
+# LABEL METHOD MODEL...
+several() {
+  together "${@:2}"
+  for bench in "demo --split train" latent_dev; do
+    trivet eval --config-dir $here --ledger "$devs" --bench $bench --label "$1, $2" "${words[@]}"
+  done
+}
+for method in rrf minmax; do
+  several "k 8 + k 64" $method "$k8" "$k64"
+  several "k 32 + k 64" $method "$k32" "$k64"
+  several "k 32 + k 64 + 8,192" $method "$k32" "$k64" "$small"
+  several "k 8 + k 32 + k 64 + 8,192" $method "$k8" "$k32" "$k64" "$small"
+done
+trivet report --ledger "$devs"
