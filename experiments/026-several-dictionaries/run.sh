@@ -8,10 +8,10 @@ k32=$(train +exp=latent $short)
 k64=$(train +exp=latent $short stages.sae.k=64)
 k8=$(train +exp=latent $short stages.sae.k=8)
 small=$(train +exp=latent $short stages.sae.latents=8192)
-dev "$k32" "k 32, chosen formula" $formula
-dev "$k64" "k 64, chosen formula" $formula
-dev "$k8" "k 8, chosen formula" $formula
-dev "$small" "8,192, k 32, chosen formula" $formula
+dev "$k32" "k 32" $formula
+dev "$k64" "k 64" $formula
+dev "$k8" "k 8" $formula
+dev "$small" "8,192, k 32" $formula
 # LABEL METHOD MODEL...
 several() {
   together "${@:2}"
@@ -23,6 +23,6 @@ for method in rrf minmax; do
   several "k 8 + k 64" $method "$k8" "$k64"
   several "k 32 + k 64" $method "$k32" "$k64"
   several "k 32 + k 64 + 8,192" $method "$k32" "$k64" "$small"
-  several "k 8 + k 32 + k 64 + 8,192" $method "$k8" "$k32" "$k64" "$small"
+  several "all four" $method "$k32" "$k64" "$small" "$k8"
 done
 trivet report --ledger "$devs"

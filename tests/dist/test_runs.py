@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from trivet.core.artifact import Artifact
 from trivet.training import checkpoint
@@ -75,6 +77,10 @@ def config(folder, steps=6, shard=False):
 def started(folder, processes, **options):
     path = folder / "config.json"
     path.write_text(json.dumps(config(folder, **options)))
+    return begun(path, processes)
+
+
+def begun(path, processes):
     environment = {**os.environ, "MASTER_PORT": str(20000 + os.getpid() % 20000)}
     command = [sys.executable, "-m", "trivet.cli.worker", str(path), "--processes", str(processes)]
     return subprocess.Popen(
@@ -163,3 +169,41 @@ def test_what_is_wrong_with_a_config_is_said_once(tmp_path):
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 2
     assert output.count("must be at least 1") == 1 and "Traceback" not in output
+
+
+def dictionary(folder, processes, buffer):
+    """A stage `sae` on texts of one to nine tokens."""
+    folder.mkdir()
+    rows = [{"text": " ".join(["word", "and", str(i * 37)][: i % 3 + 1] * (i % 2 + 1))}
+            for i in range(64)]  # fmt: skip
+    (folder / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    whole = config(folder)
+    trained = whole["stages"].pop("pretrain")
+    source = {"name": "texts", "path": str(folder / "texts.jsonl"), "columns": {"text": "text"}}
+    whole["stages"]["sae"] = {
+        "_target_": "trivet.stages.sae.Sae",
+        "data": {"sources": [source], "epochs": 4},
+        "optim": trained["optim"],
+        "fit": {"batch": 8, "precision": "fp32", "steps": 6},
+        "latents": 32,
+        "k": 2,
+        "buffer": buffer,
+    }
+    (folder / "config.json").write_text(json.dumps(whole))
+    process = begun(folder / "config.json", processes)
+    text = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, text
+    return Artifact.open(next((folder / "out/artifacts").glob("sae-*")))
+
+
+@pytest.mark.parametrize("buffer", [1, 4])
+def test_a_dictionary_of_two_ranks_is_that_of_one(tmp_path, buffer):
+    """Though one has more tokens than the other."""
+    one, two = (dictionary(tmp_path / str(n), n, buffer) for n in (1, 2))
+    assert one.key == two.key
+    mine, other = (load_file(made.path / "sae/model.safetensors") for made in (one, two))
+    for name, weight in mine.items():
+        torch.testing.assert_close(other[name], weight, rtol=0, atol=1e-5)
+    facts, others = one.manifest["sae"], two.manifest["sae"]
+    assert facts["tokens"] == others["tokens"]
+    assert others["fvu"] == pytest.approx(facts["fvu"], abs=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from trivet.bench.evaluation import Evaluation
 
 _GROUPS = ["bench", "retriever", "machine"]
+
+log = logging.getLogger("trivet")
 
 
 def run(argv: list[str]) -> int:
@@ -129,6 +132,9 @@ def config_of(flags: argparse.Namespace, name: str = "eval") -> dict[str, Any]:
         raise ConfigError("is empty", where="--model", fix="Name an artifact, a folder or a hub id")
     implied = "ranking" if flags.ranking else "dense" if flags.model else "bm25"
     retriever = flags.retriever or implied
+    if flags.retriever is None and flags.model and (Path(flags.model) / "sae").is_dir():
+        log.warning("%s holds a dictionary of latent terms, but its dense vectors are measured; "
+                    "--retriever latent searches by the terms", flags.model)  # fmt: skip
     if retriever not in choices("retriever", extra):
         fix = nearest(retriever, choices("retriever", extra))
         raise ConfigError(f"no retriever {retriever}", where="--retriever", fix=fix)

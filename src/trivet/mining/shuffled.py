@@ -1,8 +1,9 @@
-"""A buffer of hidden states: the tokens of several batches, dealt at random among their steps.
+"""A buffer of hidden states: the tokens of several batches, dealt among their steps.
 
 Tokens of one text say much the same, and a step that reads all of them learns less than one that
-reads as many of different texts. What a step is dealt is a function of the seed and its place, so
-that a run that was stopped goes on to the same weights, from states that are encoded or stored.
+reads as many of different texts. Each text's tokens are dealt in turn like cards, the first to a
+step that the seed draws. So what a step is dealt depends on nothing but the seed and its place: a
+run that was stopped goes on to the same weights, and several ranks read what one would.
 """
 
 from __future__ import annotations
@@ -63,11 +64,22 @@ class Shuffled:
             self._held = None  # before the next one is read
             self._held = batch.number, concatenate([self.states(part) for part in batch.parts])
         states = self._held[1]
-        count = len(states.values)
-        draw = torch.Generator().manual_seed(derive(self.seed, "buffer", batch.number))
-        order = torch.randperm(count, generator=draw)
-        mine = order[batch.share :: len(batch.parts)].sort().values
-        owners = torch.repeat_interleave(states.lengths)
+        count = len(batch.parts)
+        starts = [
+            derive(self.seed, "buffer", batch.number, part.source, row) % count
+            for part in batch.parts
+            for row in _rows(part)
+        ]
+        owners = torch.repeat_interleave(states.lengths)  # (T,) whose text a token is of
+        places = torch.arange(len(owners)) - states.offsets[owners]
+        mine = (torch.tensor(starts)[owners] + places) % count == batch.share
         lengths = owners[mine].bincount(minlength=len(states))
         lengths = lengths[lengths > 0]
         return Ragged(states.values[mine], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+
+
+def _rows(batch: Batch) -> list[int]:
+    """The row of each text: all queries, where there are such, then all documents."""
+    asked = batch.rows if batch.queries and batch.queries[0] else []
+    pairs = zip(batch.rows, batch.documents, strict=True)
+    return [*asked, *(row for row, texts in pairs for _ in texts)]

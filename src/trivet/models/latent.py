@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from trivet.core.errors import ArtifactError
+from trivet.core.errors import ArtifactError, ConfigError
 from trivet.core.files import read_json
 from trivet.core.ragged import Ragged, concatenate
 from trivet.models.colbert_layout import load_colbert
@@ -115,10 +115,18 @@ def load_latent(folder: Path) -> Latent:
     if config.get("layer", "last") != "last":
         what = f"its autoencoder is of layer {config['layer']}, and the last is read"
         raise ArtifactError(what, where=str(path), fix="Train one on the last layer")
-    sae = empty(config)
+    try:
+        sae = empty(config)
+    except ConfigError as error:
+        raise ArtifactError(str(error), where=str(path), fix="Get the model again") from None
     if config.get("bias"):
         sae.bias = torch.zeros(sae.latents)
-    sae.load_state_dict(read_weights(folder / FOLDER / "model.safetensors"))
+    weights = folder / FOLDER / "model.safetensors"
+    try:
+        sae.load_state_dict(read_weights(weights))
+    except RuntimeError:
+        what = "these are not the weights that config.json describes"
+        raise ArtifactError(what, where=str(weights), fix="Get the model again") from None
     _check(sae, dense.dim, folder)
     own = fingerprint(dense.encoder)
     if config.get("encoder", own) != own:

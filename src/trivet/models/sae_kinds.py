@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from trivet.core.errors import ConfigError
 from trivet.models.sae import TopK
 from trivet.models.sae_batch_topk import BatchTopK
 from trivet.models.sae_jump_relu import JumpReLU
@@ -13,5 +14,10 @@ Kind = Literal["topk", "batch_topk", "jump_relu"]
 
 def empty(shape: dict[str, Any]) -> TopK:
     """An autoencoder of a `shape`, its weights to be filled in."""
-    made = {"topk": TopK, "batch_topk": BatchTopK, "jump_relu": JumpReLU}[shape["kind"]]
+    known = {"topk": TopK, "batch_topk": BatchTopK, "jump_relu": JumpReLU}
+    if shape["kind"] not in known:
+        raise ConfigError(
+            f"there is no {shape['kind']}", where="kind", fix=f"There is: {', '.join(known)}"
+        )
+    made = known[shape["kind"]]
     return made(int(shape["dim"]), int(shape["latents"]), int(shape["k"]))

@@ -39,6 +39,8 @@ def told_line(features: Sequence[Feature]) -> str:
 
 def card(one: Feature) -> str:
     """All that is told of a latent."""
+    if not one.frequency:
+        return f"latent {one.latent}: in none of {one.documents:,} documents"
     tokens = ", ".join(f"{token} {share:.0%}" for token, share in one.tokens)
     judged = f", and a language model says {one.judged}" if one.judged else ""
     spread = f", {one.spread:.2f} apart in meaning" if math.isfinite(one.spread) else ""

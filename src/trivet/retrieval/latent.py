@@ -114,8 +114,9 @@ class Latent(Terms[Model]):
 
             found, _ = halving(work, self.machine.encode_tokens, what)
             if not bool(found.values.isfinite().all()):
-                fix = "Look at the model's weights, or encode in fp32"
-                raise TrivetError("the encoder gives what is no number", where=what, fix=fix)
+                low = "" if self.precision == "fp32" else ", or encode in fp32"
+                fix = f"Look at its weights, the encoder's and the dictionary's{low}"
+                raise TrivetError("the model gives what is no number", where=what, fix=fix)
             yield group, _heaviest(found, self.top_terms.get(side))
 
     def _states(self, model: Model, ids: Ragged, what: str) -> Ragged:

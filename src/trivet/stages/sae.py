@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from trivet.core.artifact import Artifact
-from trivet.core.errors import ConfigError
+from trivet.core.errors import ConfigError, DataError
 from trivet.core.layers import fast_layers
 from trivet.core.machine import Precision
 from trivet.core.memory import halving
 from trivet.core.ragged import Ragged, concatenate
+from trivet.core.ranks import world
 from trivet.core.records import Batch
 from trivet.core.run import Work
 from trivet.core.seeds import derive
@@ -42,6 +43,7 @@ from trivet.stages.in_batch import show, texts_by_side
 from trivet.stages.lineage import lineage
 from trivet.stages.trained import needs_model, open_batches
 from trivet.training.fit import fit
+from trivet.training.gather import summed
 from trivet.training.settings import Fit, Prepared
 
 log = logging.getLogger("trivet")
@@ -94,11 +96,17 @@ class Sae:
     def __post_init__(self) -> None:
         """A dictionary that k latents can be taken from; sides that there are."""
         check_sides(self.lengths or {}, {})
+        if self.latents < 1:
+            raise ConfigError("must be at least 1", where="latents")
         if not 1 <= self.k <= self.latents:
             raise ConfigError(f"must lie between 1 and the {self.latents} latents", where="k")
         if any(not 1 <= width < self.latents for width in self.widths):
             what = f"must lie above 0 and below the {self.latents} latents"
             raise ConfigError(what, where="widths")
+        if len(set(self.widths)) < len(self.widths):
+            raise ConfigError("names a width twice", where="widths")
+        if self.aux_k > self.latents:
+            raise ConfigError(f"is more than the {self.latents} latents", where="aux_k")
         if self.buffer < 1:
             raise ConfigError("must be at least 1", where="buffer")
         for name in ("aux_k", "dead_after", "pressure"):
@@ -134,17 +142,15 @@ class Sae:
         show(batches[0], dense)
         self._warn(batches, dense)
         states = encoding(model, self.fit.precision) if kept is None else reader(kept)
-        whole = preparer(model) if kept is None else prepared(states)
-        self._begin(model, first_batches(batches, whole, _FIRST))
+        everything = self.data.open(batch=self.fit.batch, seed=batches.seed, tables=batches.tables)
+        self._begin(model, first_batches(everything, states, _FIRST))
+        shuffled = Shuffled(batches, states, self.buffer, self.seed)
         rebuilt = Rebuilt(model, widths=self.widths, aux_k=self.aux_k,
                           dead_after=self.dead_after, unit=self.unit_norm)  # fmt: skip
-        mixed = Shuffled(batches, states, self.buffer, self.seed)
-        alone = self.buffer == 1
-        feed, prepare = (batches, whole) if alone else (mixed, prepared(mixed.deal))
         trained = fit(
             rebuilt,
-            feed,
-            prepare,
+            shuffled,
+            lambda batch: Prepared(shuffled.deal(batch), None),
             mean_error,
             optim=self.optim,
             settings=self.fit,
@@ -155,7 +161,7 @@ class Sae:
         if self.unit_norm:
             sae.to_unit()
         facts = lineage(parent, batches.tables, report) | {"seed": self.seed, "training": trained}
-        found = judge(model.eval(), first_batches(batches, whole, _JUDGED))
+        found = judge(model.eval(), first_batches(everything, states, _JUDGED))
         facts["sae"] = {**sae.shape, **found}
         return work.save(lambda folder: save_latent(model.cpu(), folder), facts)
 
@@ -186,51 +192,41 @@ class Sae:
 
 
 def first_batches(
-    batches: Batches, prepare: Callable[[Batch], Prepared], count: int
+    batches: Batches, states: Callable[[Batch], Ragged], count: int
 ) -> Iterator[Ragged]:
-    """The tokens of the first few batches."""
+    """Hidden states of the first few batches, those of all ranks."""
     for step in range(min(count, len(batches))):
-        yield prepare(batches[step]).tokens
+        yield states(batches[step])
 
 
-def preparer(model: Latent) -> Callable[[Batch], Prepared]:
-    """Rows to token ids: all queries, then all documents."""
+def encoding(model: Latent, precision: Precision) -> Callable[[Batch], Ragged]:
+    """Rows to the hidden states of their tokens: all queries', then all documents'."""
 
-    def prepare(batch: Batch) -> Prepared:
+    @torch.no_grad()
+    def encode(batch: Batch) -> Ragged:
         sides = [
             model.tokenizer(texts, side, batch.prompts.get(side)).ids
             for side, texts in texts_by_side(batch).items()
         ]
-        return Prepared(concatenate(sides), None)
-
-    return prepare
-
-
-def encoding(model: Latent, precision: Precision) -> Callable[[Batch], Ragged]:
-    """Rows to the hidden states of their tokens, encoded now."""
-    ids = preparer(model)
-
-    @torch.no_grad()
-    def encode(batch: Batch) -> Ragged:
-        tokens = ids(batch).tokens
         low = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
         with low, fast_layers(learning=model.device.type == "cpu"):
-            read = partial(model.states, tokens, dtype=torch.float32)
-            return halving(lambda budget: read(budget=budget), model.budget, batch.source)[0]
+            read = partial(model.states, concatenate(sides), dtype=torch.float32)
+            states, _ = halving(lambda budget: read(budget=budget), model.budget, batch.source)
+        if not bool(states.values.isfinite().all()):
+            fix = "Look at the model's weights"
+            raise DataError("hidden states are not finite numbers", where=batch.source, fix=fix)
+        return states
 
     return encode
 
 
 def reader(kept: dict[str, Activations]) -> Callable[[Batch], Ragged]:
-    """Rows to the hidden states of their tokens, as they were stored."""
+    """The same, as they were stored."""
     return lambda batch: kept[batch.source].of(batch)
 
 
-def prepared(states: Callable[[Batch], Ragged]) -> Callable[[Batch], Prepared]:
-    """Rows to what is trained on: all queries' states, then all documents'."""
-    return lambda batch: Prepared(states(batch), None)
-
-
 def mean_error(errors: Ragged, _: None) -> Tensor:
-    """Of all tokens of a batch."""
-    return errors.values.mean()
+    """Of all tokens of a batch, on whichever rank: gradients are averaged over the ranks."""
+    own = errors.values  # (T, 1)
+    count = summed(torch.tensor(float(len(own)), device=own.device))
+    return own.sum() * (world() / count)

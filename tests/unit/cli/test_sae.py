@@ -117,6 +117,25 @@ def test_a_mistake_is_told_in_one_line(trivet, latent_folder, bench, words, said
     assert status == 2 and said in err.strip().splitlines()[-1], err
 
 
+def test_a_latent_of_no_document_is_of_no_kind(trivet, latent_folder, zoo):
+    words = ["--model", latent_folder, "--bench", zoo([{"_id": "a", "text": "owl"},
+             {"_id": "b", "text": "owl"}])]  # fmt: skip
+    for latent in range(40):
+        status, out, err = trivet("sae", "inspect", *words, "--latent", latent)
+        assert status == 0, err
+        if f"latent {latent}: in none of 2 documents" in out:
+            assert "lexical" not in out and "tokens" not in out
+            return
+    raise AssertionError("two words activate all forty latents")
+
+
+def test_a_dictionary_that_is_measured_as_a_dense_model_says_so(trivet, latent_folder, bench):
+    words = ["eval", "--bench", bench, "--model", latent_folder]
+    assert "--retriever latent searches by the terms" in trivet(*words)[2]
+    for named in ("dense", "latent"):
+        assert "holds a dictionary" not in trivet(*words, "--retriever", named)[2]
+
+
 def test_a_model_without_an_autoencoder_is_told_in_one_line(trivet, model, bench):
     status, _, err = trivet("sae", "inspect", "--model", model, "--bench", bench, "--sample", 1)
     assert status == 2 and "holds no sparse autoencoder" in err.strip().splitlines()[-1]

@@ -13,10 +13,10 @@ TEXTS = 4  # in a batch
 
 
 class Rows(list[Batch]):
-    """Batches of numbered texts."""
+    """Batches of numbered texts, or those of them that a rank has."""
 
-    def __init__(self, count: int) -> None:
-        rows = [list(range(TEXTS * i, TEXTS * (i + 1))) for i in range(count)]
+    def __init__(self, count: int, rank: int = 0, world: int = 1) -> None:
+        rows = [list(range(TEXTS * i, TEXTS * (i + 1)))[rank::world] for i in range(count)]
         super().__init__(Batch("s", own, [], [[str(row)] for row in own], None, {}) for own in rows)
 
 
@@ -42,8 +42,9 @@ def test_each_token_of_a_buffer_falls_to_one_of_its_steps(count, size):
         tokens = sorted(token for step in own for token in map(tuple, step.values.tolist()))
         texts = range(TEXTS * start, TEXTS * (start + len(own)))
         assert tokens == [(row, place) for row in texts for place in range(row + 3)]
-        counts = [len(step.values) for step in own]
-        assert max(counts) - min(counts) <= 1
+        for text in range(TEXTS * start, TEXTS * (start + len(own))):
+            shares = [int((step.values[:, 0] == text).sum()) for step in own]
+            assert max(shares) - min(shares) <= 1
 
 
 def test_rows_are_texts_and_a_text_is_in_several_steps():
@@ -59,6 +60,21 @@ def test_a_step_is_dealt_the_same_whatever_was_read_before_it():
         assert torch.equal(one.values, other.values) and torch.equal(one.offsets, other.offsets)
     other = dealt(7, 3, seed=3)
     assert any(not torch.equal(a.values, b.values) for a, b in zip(whole, other, strict=True))
+
+
+def test_two_ranks_are_dealt_what_one_is():
+    ranks = [Shuffled(Rows(7, rank, 2), states, 3, 5) for rank in range(2)]
+    for step, whole in enumerate(dealt(7, 3, seed=5)):
+        parts = torch.cat([rank.deal(rank[step]).values for rank in ranks])
+        assert sorted(parts.tolist()) == sorted(whole.values.tolist())
+
+
+def test_of_pairs_both_texts_are_dealt():
+    pairs = [Batch("s", [3, 9], ["a", "b"], [["c"], ["d"]], None, {}) for _ in range(2)]
+    bags = Ragged.of([torch.full((4, 1), float(text)) for text in range(4)])
+    shuffled = Shuffled(pairs, lambda _: bags, 2, 0)
+    found = torch.cat([shuffled.deal(shuffled[step]).values for step in range(2)])
+    assert found[:, 0].long().bincount().tolist() == [8] * 4
 
 
 def test_a_row_at_fault_is_looked_for_in_the_whole_buffer():

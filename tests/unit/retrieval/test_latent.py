@@ -10,6 +10,7 @@ import bm25s
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from trivet.core.errors import ArtifactError, ConfigError, TrivetError
 from trivet.core.machine import Machine
@@ -286,6 +287,23 @@ def test_a_file_that_was_cut_off_is_named(folder, tmp_path):
     path.unlink()
     with pytest.raises(ArtifactError, match=r"sae: no model\.safetensors"):
         load_latent(tmp_path / "model")
+
+
+@pytest.mark.parametrize("harm", ["shape", "another", "kind"])
+def test_a_dictionary_that_its_config_does_not_describe_is_told(folder, tmp_path, harm):
+    place = tmp_path / "harmed"
+    shutil.copytree(folder, place)
+    config, weights = place / "sae/config.json", place / "sae/model.safetensors"
+    tensors = load_file(weights)
+    if harm == "shape":
+        tensors["encoder"] = tensors["encoder"][:-1].contiguous()
+    elif harm == "another":
+        tensors["gate"] = torch.zeros(3)
+    else:
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"kind": "gated"}))
+    save_file(tensors, weights)
+    with pytest.raises(ArtifactError, match="no gated|not the weights that config.json"):
+        load_latent(place)
 
 
 def test_a_document_that_activates_nothing_is_never_found(model, tmp_path, caplog):

@@ -6,9 +6,10 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from trivet.core.artifact import Store
-from trivet.core.errors import ConfigError, Interrupted
+from trivet.core.errors import ConfigError, DataError, Interrupted
 from trivet.core.machine import Machine
 from trivet.core.run import Run, Work
 from trivet.core.tracker import Jsonl
@@ -153,7 +154,7 @@ def test_stored_activations_are_the_same_stream_rounded_to_16_bits(
         assert torch.equal(ends, same)
         assert torch.equal(other, other.half().float())
         torch.testing.assert_close(other, one, rtol=2**-11, atol=1e-5)  # half a unit of fp16
-    assert losses["stored"] == pytest.approx(losses["streamed"], rel=0.02)
+    assert losses["stored"] == pytest.approx(losses["streamed"], rel=0.05)
 
 
 def test_stored_activations_are_made_once_and_a_damaged_shard_anew(
@@ -191,7 +192,9 @@ def test_stored_activations_are_made_once_and_a_damaged_shard_anew(
     [
         ({"widths": [64]}, "widths"),
         ({"aux_k": -1}, "aux_k"),
+        ({"aux_k": 65}, "aux_k"),
         ({"buffer": 0}, "buffer"),
+        ({"widths": [8, 16, 8]}, "widths"),
         ({"pressure": -1.0}, "pressure"),
         ({"pressure": 5.0}, "pressure"),
     ],
@@ -211,6 +214,18 @@ def test_the_share_of_missing_variance_is_that_of_numpy(tmp_path, parent, data):
         rebuilt = model.sae.decode(model.sae.encode(hidden.float())).double()
     wanted = (hidden - rebuilt).square().sum() / (hidden - hidden.mean(0)).square().sum()
     assert made.manifest["sae"]["fvu"] == pytest.approx(float(wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["streamed", "stored"])
+def test_an_encoder_that_gives_no_numbers_is_blamed_itself(tmp_path, data, kind):
+    place = work(tmp_path, "start")
+    parent = Start(backbone=Fresh(SHAPE, seed=0), lengths=Lengths(8, 16)).run(None, place)
+    weights = load_file(parent.path / "model.safetensors")
+    name = next(name for name in weights if name.endswith("word_embeddings.weight"))
+    weights[name][:] = torch.nan
+    save_file(weights, parent.path / "model.safetensors")
+    with pytest.raises(DataError, match="hidden states are not finite numbers. Look at the model"):
+        stage(data, activations=kind).run(parent, work(tmp_path, "sae"))
 
 
 @pytest.mark.parametrize("options", [{"buffer": 1}, {"buffer": 7}, {"activations": "stored"}])
