@@ -9,7 +9,7 @@ find_terms() {
   trivet eval --config-dir $here --retriever latent --ledger "$ledger" \
     retriever.precision=$precision retriever.keep_states=true "$@"
 }
-devs=${DEV_LEDGER:-results/dev.jsonl}
+devs=${DEV_LEDGER:-results/dev/ledger.jsonl}
 # MODEL LABEL OVERRIDES: what is chosen is chosen on SciFact's train queries, and on a task in LIMIT's style that
 # trivet generates from words of its own (5,000 people); no row of this ledger is a test
 dev() {

@@ -25,4 +25,10 @@ for method in rrf minmax; do
   several "k 32 + k 64 + 8,192" $method "$k32" "$k64" "$small"
   several "all four" $method "$k32" "$k64" "$small" "$k8"
 done
+# what was chosen, once, on the tasks on which 023 has one dictionary of as few tokens
+together minmax "$k32" "$k64" "$small" "$k8"
+trivet eval --config-dir $here --bench latent --tasks scifact,limit-small --ledger "$ledger" \
+  --label "latent terms of four dictionaries" "${words[@]}"
+trivet compare "latent terms, 300 steps" "latent terms of four dictionaries" --bench latent --ledger "$ledger" \
+  --across lengths,prompts
 trivet report --ledger "$devs"
