@@ -11,15 +11,15 @@ mkdir -p "$out/data" && ln -sfn "$(realpath "$DATA/bench/limit/full")" "$out/dat
 on_limit() { [ -n "${SMALL:-}" ] || trivet eval --bench limit --data "$out/data" --ledger "$ledger" "$@"; }
 
 trivet eval --config-dir $here --bench latent --retriever bm25 --ledger "$ledger" --label BM25
-trivet eval --config-dir $here --bench latent --ledger "$ledger" --model "$dense" retriever.precision=bf16 \
+trivet eval --config-dir $here --bench latent --ledger "$ledger" --model "$dense" retriever.precision=$precision \
   --label "all-MiniLM-L6-v2"
 on_limit --retriever bm25 --label BM25
-on_limit --model "$dense" retriever.precision=bf16 --label "all-MiniLM-L6-v2, 256 tokens"
+on_limit --model "$dense" retriever.precision=$precision --label "all-MiniLM-L6-v2, 256 tokens"
 # LABEL PART OVERRIDES: the latents in the place of a part of the hybrid, ranks fused
 fused() {
   local place=retriever.parts.$2
   trivet eval --config-dir $here --bench latent --retriever hybrid --ledger "$ledger" --label "$1" \
-    "retriever@$place=latent" "$place.model=$model" $place.precision=bf16 $place.keep_states=true \
+    "retriever@$place=latent" "$place.model=$model" $place.precision=$precision $place.keep_states=true \
     ${formula//retriever./$place.} "${@:3}"
 }
 for seed in 0 1 2 3 4; do
@@ -27,9 +27,9 @@ for seed in 0 1 2 3 4; do
   find_terms --bench latent --model "$model" --label "latent terms" $formula
   find_terms --bench latent --model "$model" --label "latent terms, the paper's formula"
   fused "BM25 + latent terms" dense
-  fused "all-MiniLM-L6-v2 + latent terms" bm25 "retriever.parts.dense.model=$dense" retriever.parts.dense.precision=bf16
+  fused "all-MiniLM-L6-v2 + latent terms" bm25 "retriever.parts.dense.model=$dense" retriever.parts.dense.precision=$precision
   [ "$seed" != 0 ] || for own in "$formula|latent terms" "|latent terms, the paper's formula"; do
-    on_limit --retriever latent --model "$model" retriever.precision=bf16 retriever.keep_states=true ${own%%|*} \
+    on_limit --retriever latent --model "$model" retriever.precision=$precision retriever.keep_states=true ${own%%|*} \
       --label "${own#*|}"
   done
 done

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 source experiments/020-latent-limit/common.sh
 model=$(train +exp=latent seed=0)
-own="retriever.precision=bf16 retriever.keep_states=true $formula"
+own="retriever.precision=$precision retriever.keep_states=true $formula"
 trivet sae inspect --model "$model" --bench demo --sample 10 --seed 0 $own
-# one card, since only the curves are wanted; --splade "$DATA/../models/splade-tiny" adds SPLADE's terms
-trivet sae explore --model "$model" --bench demo --latents 1 --out "$out/latents.html" $own
+# one card, since only the curves are wanted
+trivet sae explore --model "$model" --bench demo --latents 1 --out "$out/latents.html" \
+  --splade "$DATA/../models/splade-tiny" $own

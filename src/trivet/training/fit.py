@@ -55,7 +55,7 @@ class Batches(Protocol):
         ...
 
 
-Inputs = dict[str, Any]  # "batch": what prepare made; "ids": of its rows, for error messages
+Inputs = dict[str, Any]  # "batch": what prepare made; "rows": how many; "ids": for error messages
 
 
 def fit(
@@ -219,7 +219,7 @@ class _Feed:
             self.flow.close()
 
     def _make(self, batch: Batch) -> Inputs:
-        return {"batch": self.prepare(batch), "ids": batch.ids}
+        return {"batch": self.prepare(batch), "rows": len(batch.rows), "ids": batch.ids}
 
 
 class _Adapter(Trainer):
@@ -240,7 +240,7 @@ class _Adapter(Trainer):
         began = time.monotonic()
         found: list[Inputs] = [next(epoch_iterator) for _ in range(num_batches)]
         waited = time.monotonic() - began
-        rows = sum(len(inputs["ids"]) for inputs in found)
+        rows = sum(inputs["rows"] for inputs in found)
         self.meter.add(rows, sum(len(inputs["batch"].tokens.values) for inputs in found), waited)
         return found, None
 
