@@ -203,7 +203,7 @@ def test_a_dictionary_of_two_ranks_is_that_of_one(tmp_path, buffer):
     assert one.key == two.key
     mine, other = (load_file(made.path / "sae/model.safetensors") for made in (one, two))
     for name, weight in mine.items():
-        torch.testing.assert_close(other[name], weight, rtol=0, atol=1e-5)
+        torch.testing.assert_close(other[name], weight, rtol=0, atol=1e-4)  # 3e-3 if unweighted
     facts, others = one.manifest["sae"], two.manifest["sae"]
     assert facts["tokens"] == others["tokens"]
     assert others["fvu"] == pytest.approx(facts["fvu"], abs=1e-4)
