@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -208,10 +207,12 @@ def encoding(model: Latent, precision: Precision) -> Callable[[Batch], Ragged]:
             model.tokenizer(texts, side, batch.prompts.get(side)).ids
             for side, texts in texts_by_side(batch).items()
         ]
+        ids = concatenate(sides)
         low = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
         with low, fast_layers(learning=model.device.type == "cpu"):
-            read = partial(model.states, concatenate(sides), dtype=torch.float32)
-            states, _ = halving(lambda budget: read(budget=budget), model.budget, batch.source)
+            states, _ = halving(
+                lambda size: model.states(ids, size, torch.float32), model.budget, batch.source
+            )
         if not bool(states.values.isfinite().all()):
             fix = "Look at the model's weights"
             raise DataError("hidden states are not finite numbers", where=batch.source, fix=fix)
